@@ -88,7 +88,7 @@ def render_report(made: MadeUpReport) -> str:
         *search_sections(search, comparison),
         distances_section(comparison),
         crf_section(comparison),
-        cases_section(made.overlays, comparison),
+        cases_section(made.overlays, comparison, comparison.labels),
         restored_section(made.restorations, comparison),
         mistakes_section(made.confusion, made.mistakes),
         *(() if made.one_shot is None else (one_shot_section(made.one_shot),)),

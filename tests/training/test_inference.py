@@ -67,11 +67,11 @@ def test_evaluating_restores_the_mode(build, task):
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-def test_validation_dice_of_volumes_of_all_sizes(make_balls, oracle, mixed):
+def test_validation_dice_of_volumes_of_all_sizes(make_balls, oracle, task, mixed):
     balls = make_balls(shapes=SHAPES)
     network = oracle()
     dice = validation_dice(
-        network, balls, range(5), (12, 14, 10), 3, batch_size=2, mixed_precision=mixed, channels_last=mixed
+        network, balls, range(5), task, batch_size=2, mixed_precision=mixed, channels_last=mixed
     )
     for row in range(5):
         x = balls.image(row)[0]
@@ -79,13 +79,11 @@ def test_validation_dice_of_volumes_of_all_sizes(make_balls, oracle, mixed):
         np.testing.assert_allclose(dice[row], dice_per_label(nearest, balls.label(row), 3), atol=0.01)
 
 
-def test_padding_is_not_counted(make_balls, oracle):
+def test_padding_is_not_counted(make_balls, oracle, task):
     balls = make_balls(shapes=[(7, 9, 10)])
     network = oracle()
     balls.images[0] = balls.labels[0].astype(np.float32)[None] - 1  # padding, 0, looks like class 0 plus one
-    np.testing.assert_array_equal(
-        validation_dice(Shifted(network), balls, [0], (12, 14, 10), 3), np.ones((1, 2))
-    )
+    np.testing.assert_array_equal(validation_dice(Shifted(network), balls, [0], task), np.ones((1, 2)))
 
 
 class Shifted(nn.Module):

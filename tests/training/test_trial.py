@@ -63,7 +63,7 @@ def test_saved_weights_are_those_of_the_result(evaluate, build, balls, task, tmp
     outcome = evaluate(build, TrainingProtocol(epochs=2, mixed_precision=False, channels_last=False))
     network = build(task)
     load_weights(network, tmp_path / "weights.safetensors")
-    dice = validation_dice(network, balls, (6, 7), task.size, 3)
+    dice = validation_dice(network, balls, (6, 7), task)
     assert mean_dice(dice) == pytest.approx(outcome.metrics["dice"])
     assert all(value.is_contiguous() for value in load_file(tmp_path / "weights.safetensors").values())
 

@@ -31,6 +31,7 @@ from netwright.cli.options import (
     NetworkOption,
     ObjectiveOption,
     RecipeOption,
+    RegionOption,
     RunArgument,
     SeedOption,
     SetOption,
@@ -46,6 +47,7 @@ from netwright.cli.options import (
     finite,
     given_options,
     read_label_map,
+    read_regions,
     read_user_settings,
 )
 from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
@@ -147,6 +149,7 @@ def inspect(
     ] = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    region: RegionOption = None,
     max_pixels: MaxPixelsOption = None,
 ) -> None:
     """List what a dataset contains, and its problems (exit code 1 if search would refuse it)."""
@@ -155,7 +158,9 @@ def inspect(
     from netwright.data.parallel import now_and_then
     from netwright.execution.resources import available_cores
 
-    opened = open_any(dataset, format=format, map_label=read_label_map(map_label))
+    opened = open_any(
+        dataset, format=format, map_label=read_label_map(map_label), regions=read_regions(region)
+    )
     told = now_and_then(stage, "inspected")
     inspection = inspect_any(opened, workers=available_cores(), on_case=told)
     if as_json:
@@ -188,6 +193,7 @@ def plan(
     as_json: JsonOption = False,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    region: RegionOption = None,
     split_file: SplitFileOption = None,
     fold: FoldOption = None,
     max_pixels: MaxPixelsOption = None,
@@ -208,6 +214,7 @@ def plan(
         seed=seed,
         format=format,
         map_label=map_label,
+        region=region,
         split_file=split_file,
         fold=fold,
         assignments=assignments,
@@ -253,6 +260,7 @@ def search(
     ] = None,
     format: FormatOption = None,
     map_label: MapLabelOption = None,
+    region: RegionOption = None,
     split_file: SplitFileOption = None,
     fold: FoldOption = None,
     max_pixels: MaxPixelsOption = None,
@@ -274,6 +282,7 @@ def search(
         seed=seed,
         format=format,
         map_label=map_label,
+        region=region,
         split_file=split_file,
         fold=fold,
         assignments=assignments,

@@ -77,6 +77,14 @@ def _volume_lines(fingerprint: Fingerprint) -> Iterator[str]:
             f"label      {label.value} {label.name}: {label.voxels:,} voxels, {label.percent:.2f} %, "
             f"in {label.cases} cases"
         )
+    for region in fingerprint.regions:
+        labels = ", ".join(map(str, region.labels))
+        yield (
+            f"region     {region.name}: {region.voxels:,} voxels, {region.percent:.2f} %, in {region.cases} cases; "
+            f"label{'s' * (len(region.labels) > 1)} {labels}, written as {region.written}"
+        )
+    if fingerprint.ignored:
+        yield f"ignored    {fingerprint.ignored:.2f} % of all voxels: in no loss and in no score"
 
 
 def _picture_lines(fingerprint: ImageFingerprint) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netwright.cli.completion import complete_setting
+from netwright.data.volumes.regions import IGNORE, IGNORED_WORD, meant_as
 from netwright.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +31,20 @@ FormatOption = Annotated[
     str | None, typer.Option("--format", help="Format of the dataset; recognised by default.")
 ]
 MapLabelOption = Annotated[
-    list[str] | None, typer.Option("--map-label", metavar="OLD=NEW", help="Read label value OLD as NEW.")
+    list[str] | None,
+    typer.Option(
+        "--map-label",
+        metavar="OLD=NEW",
+        help="Read label value OLD as NEW; OLD=ignore: its voxels are not used.",
+    ),
+]
+RegionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--region",
+        metavar="NAME=LABELS",
+        help="Learn and score labels as one region, e.g. whole=1,2,4; larger regions first.",
+    ),
 ]
 MaxPixelsOption = Annotated[
     int | None,
@@ -195,6 +209,7 @@ def given_options(context: typer.Context, *without: str) -> list[str]:
 def read_user_settings(
     *,
     map_label: Sequence[str] | None,
+    region: Sequence[str] | None = None,
     assignments: Sequence[str] | None,
     space: str | None = None,
     strategy: str | None = None,
@@ -235,28 +250,57 @@ def read_user_settings(
         named["race.compare"] = compare
     if logs:
         named["log"] = list(dict.fromkeys(logs))
-    return UserSettings(map_label=read_label_map(map_label), assignments=named, **options)
+    return UserSettings(
+        map_label=read_label_map(map_label), regions=read_regions(region), assignments=named, **options
+    )
 
 
 def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
-    """``OLD=NEW`` texts as a table.
+    """``OLD=NEW`` texts as a table; ``OLD=ignore`` as `IGNORE`.
 
     Raises:
         SettingsError: a text has another form, or two texts give one value different labels.
 
-    >>> read_label_map(["2=1", "3=1"])
-    {2: 1, 3: 1}
+    >>> read_label_map(["2=1", "3=1", "255=ignore"])
+    {2: 1, 3: 1, 255: -1}
     """
     result: dict[int, int] = {}
     for text in ",".join(texts or []).split(",") if texts else ():
         old, equals, new = text.partition("=")
-        if not (equals and old.strip().lstrip("-").isdigit() and new.strip().isdigit()):
+        ignored = new.strip() == IGNORED_WORD
+        if not (equals and old.strip().lstrip("-").isdigit() and (ignored or new.strip().isdigit())):
             raise SettingsError(
-                f"--map-label expects OLD=NEW with whole numbers, for example 255=1; got {text!r}."
+                f"--map-label expects OLD=NEW with whole numbers, for example 255=1, or OLD=ignore; got {text!r}."
             )
-        if result.setdefault(int(old), int(new)) != int(new):
+        meant = IGNORE if ignored else int(new)
+        if result.setdefault(int(old), meant) != meant:
+            both = [meant_as(one) for one in (result[int(old)], meant)]
             raise SettingsError(
-                f"--map-label reads {int(old)} as {result[int(old)]} and as {int(new)}: expected one. "
-                "Leave the other out."
+                f"--map-label reads {int(old)} as {both[0]} and as {both[1]}: expected one. Leave the other out."
             )
+    return result
+
+
+def read_regions(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """``NAME=LABELS`` texts as a table, in their order.
+
+    Raises:
+        SettingsError: a text has another form, or two have one name.
+
+    >>> read_regions(["whole tumour=1,2,4", "core=1,4"])
+    {'whole tumour': (1, 2, 4), 'core': (1, 4)}
+    """
+    result: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, _, listed = text.rpartition("=")
+        labels = [label.strip() for label in listed.split(",")]
+        if not name.strip() or not all(label.isdigit() for label in labels):
+            raise SettingsError(
+                f"--region expects NAME=LABELS with label values between commas, for example whole=1,2,4; got {text!r}."
+            )
+        if name.strip() in result:
+            raise SettingsError(
+                f"--region names {name.strip()!r} twice: expected a name for each. Rename one."
+            )
+        result[name.strip()] = tuple(map(int, labels))
     return result

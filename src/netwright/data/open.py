@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,18 @@ from netwright.data.images.splits import image_splits, strata_by_name
 from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format, acdc, image_masks
 from netwright.data.layouts.class_folders import folders_in
-from netwright.data.layouts.description import DESCRIPTION, read_description
+from netwright.data.layouts.description import DESCRIPTION, ignored_in, read_description, regions_in
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
 from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.splits import FRACTIONS, Splits
 from netwright.data.volumes.cache import image_digests, prepare, split_volumes
-from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES, Dataset
 from netwright.data.volumes.inspection import Inspection, inspect_dataset
 from netwright.data.volumes.prepared import open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.regions import IGNORE, in_order
 from netwright.errors import DatasetError, SettingsError
 
 _VOLUME_PAIRS = "volume-pairs"
@@ -94,7 +95,12 @@ KINDS: dict[str, DataKind] = {
 """The kinds of data by the name in a dataset's and in prepared data's ``kind``."""
 
 
-def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int] | None = None) -> AnyDataset:
+def open_any(
+    root: Path,
+    format: str | None = None,
+    map_label: Mapping[int, int] | None = None,
+    regions: Mapping[str, Sequence[int]] | None = None,
+) -> AnyDataset:
     """Opens the dataset of any kind in a folder or file.
 
     For volumes and masks, only the description and the file names are read; `inspect_any` reads the rest.
@@ -102,11 +108,14 @@ def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int]
     Args:
         root: the folder or file.
         format: one of `FORMATS` or `IMAGE_FORMATS`; None: it is recognised.
-        map_label: value in the label maps -> value to use instead.
+        map_label: value in the label maps -> value to use instead, or `IGNORE`.
+        regions: name -> labels, to be learned and scored in place of the labels, in the order in which they are
+            written (see `in_order`); None or empty: those of a ``dataset.json``, if it has any.
 
     Raises:
         DatasetError: nothing is there, its format is unknown, or it cannot be used.
-        SettingsError: the name of the format is unknown, or ``map_label`` is given for a dataset without label maps.
+        SettingsError: the name of the format is unknown, or ``map_label`` or ``regions`` are given for a dataset
+            without label maps.
     """
     root = _dataset_path(root)
     known = [*FORMATS, *IMAGE_FORMATS]
@@ -117,15 +126,25 @@ def open_any(root: Path, format: str | None = None, map_label: Mapping[int, int]
     description = _description(root)
     name = _recognised(root, description) if format is None else _if_it_matches(root, format, description)
     if name in FORMATS:
-        return FORMATS[name].read(root, description, map_label or {})
+        meant = {**ignored_in(root, description), **(map_label or {})}
+        described = in_order(regions) if regions else regions_in(root, description)
+        return replace(_without_ignored(FORMATS[name].read(root, description, meant)), regions=described)
     if name in IMAGE_FORMATS:
-        if map_label:
+        if map_label or regions:
+            option = "--map-label" if map_label else "--region"
             raise SettingsError(
-                f"--map-label is for the values of label maps, but {root} holds pictures "
+                f"{option} is for the values of label maps, but {root} holds pictures "
                 f"({IMAGE_FORMATS[name].title}). Leave it out."
             )
         return IMAGE_FORMATS[name].read(root)
     raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format, description)}")
+
+
+def _without_ignored(dataset: Dataset) -> Dataset:
+    """The dataset without the names of values that are ignored, unless another value is read as one of them."""
+    ignored = {old for old, new in dataset.map_label.items() if new == IGNORE} - {*dataset.map_label.values()}
+    named = {value: name for value, name in dataset.labels.items() if value not in ignored}
+    return dataset if len(named) == len(dataset.labels) else replace(dataset, labels=named)
 
 
 def recognise(root: Path) -> str | None:

@@ -16,7 +16,7 @@ from netwright.nn.fused_loss import dice_and_cross_entropy
 
 # (-ln x)^gamma has an infinite slope at x = 1: below this value of -ln x the loss is flat. At 1e-6 the
 # largest slope, 0.3 * 1e-6^-0.7 = 4.8e3, times float32's rounding stays far under the gradients that matter.
-_FLAT_BELOW = 1e-6
+FLAT_BELOW = 1e-6
 
 
 class Loss(Protocol):
@@ -85,10 +85,10 @@ def exponential_logarithmic_loss(
     with torch.autocast(logits.device.type, enabled=False):
         log_probabilities = wide(logits).log_softmax(1)
         dice = _soft_dice(log_probabilities.exp(), labels, pseudocount=1.0)
-        dice_term = (-dice.log()).clamp_min(_FLAT_BELOW).pow(gamma).mean()  # Equation 2
+        dice_term = (-dice.log()).clamp_min(FLAT_BELOW).pow(gamma).mean()  # Equation 2
         surprise = -log_probabilities.gather(1, labels[:, None])[:, 0]
         weights = class_weights.to(surprise)[labels]
-        cross_entropy = (weights * surprise.clamp_min(_FLAT_BELOW).pow(gamma)).mean()  # Equation 3
+        cross_entropy = (weights * surprise.clamp_min(FLAT_BELOW).pow(gamma)).mean()  # Equation 3
         return dice_weight * dice_term + cross_entropy_weight * cross_entropy  # Equation 1
 
 

@@ -115,8 +115,9 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
 
 
 def _has_sides(task: NetworkTask) -> bool:
-    """Whether a label or class is called left or right, so that a mirrored image would have it on the wrong side."""
-    names = (*getattr(task, "label_names", ()), *getattr(task, "class_names", ()))
+    """Whether a label, region or class is called left or right: a mirrored image would have it on the wrong side."""
+    regions = [region.name for region in getattr(task, "regions", ())]
+    names = (*getattr(task, "label_names", ()), *getattr(task, "class_names", ()), *regions)
     words = {word for name in names for word in re.findall("[a-z]+", name.lower())}
     return bool(words & {"left", "right"})
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 
 from netwright.data.checked_parts import given_parts
 from netwright.data.open import inspect_any, split_any
 from netwright.data.parallel import now_and_then
 from netwright.data.split_file import read_split_file
+from netwright.data.volumes.regions import meant_as
 from netwright.errors import SettingsError, SettingsWarning
 from netwright.execution.resources import available_cores
 from netwright.planning.context import Context
@@ -69,7 +71,10 @@ def require_usable(draft: Draft, context: Context) -> None:
 def _options(dataset: DatasetSettings) -> str:
     """How the dataset is read, as options that can follow a command."""
     texts = [f" --format {dataset.format}"] if dataset.format else []
-    return "".join([*texts, *(f" --map-label {old}={new}" for old, new in (dataset.map_label or {}).items())])
+    texts += [f" --map-label {old}={meant_as(new)}" for old, new in dataset.map_label.items()]
+    for name, labels in dataset.regions.items():
+        texts.append(f" --region {shlex.quote(name)}={','.join(map(str, labels))}")
+    return "".join(texts)
 
 
 def prepare_dataset(draft: Draft, context: Context) -> None:

@@ -73,6 +73,7 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
     source: dict[str, Any] = {"path": str(dataset.resolve())}
     source |= {"format": user.format} if user.format else {}
     source |= {"map_label": dict(user.map_label)} if user.map_label else {}
+    source |= {"regions": dict(user.regions)} if user.regions else {}
     if user.repeat is None:
         return {**find_recipe(recipe or _suitable_recipe(dataset, user)).values, "dataset": source}
     if recipe is not None:

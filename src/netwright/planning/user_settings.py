@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ class UserSettings:
         epochs: of each candidate.
         seed: all random numbers come from it.
         format: of the dataset.
-        map_label: label value on disk -> label value that it is read as.
+        map_label: label value on disk -> label value that it is read as, or -1, so that its voxels are ignored.
+        regions: name -> label values, to be learned in place of the labels, in the order in which they are written.
         assignments: any other setting by its dotted name.
         repeat: the settings of a run to repeat, in place of a recipe's.
         trust_code: whether the code that ``repeat`` names may run even if no search of this user ran it. Code that
@@ -37,6 +38,7 @@ class UserSettings:
     seed: int | None = None
     format: str | None = None
     map_label: Mapping[int, int] | None = None
+    regions: Mapping[str, Sequence[int]] | None = None
     assignments: Mapping[str, Any] | None = None
     repeat: RunSettings | None = None
     trust_code: bool = False

@@ -51,7 +51,7 @@ def open_own(settings: RunSettings) -> AnyDataset:
         DatasetError: it cannot be opened.
     """
     dataset = settings.dataset
-    return open_any(dataset.path, format=dataset.format, map_label=dataset.map_label)
+    return open_any(dataset.path, format=dataset.format, map_label=dataset.map_label, regions=dataset.regions)
 
 
 def prepare_own(

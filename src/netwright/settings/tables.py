@@ -38,7 +38,14 @@ class DatasetSettings(_Model):
     )
     map_label: dict[int, int] = Field(
         default_factory=dict,
-        description="label values that are read as others, for example `{255: 1}`; `--map-label`",
+        description="label values that are read as others, for example `{255: 1}`; -1 for voxels that are ignored; "
+        "`--map-label`",
+    )
+    regions: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict,
+        description="unions of labels that are learned and scored in place of the labels, in the order in which they "
+        "are written, for example `{whole: [1, 2], core: [2]}`; empty: those of a `dataset.json`, if it has any; "
+        "`--region`",
     )
     split_file: Path | None = Field(
         default=None,

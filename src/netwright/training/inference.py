@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from netwright.data.loading.batches import Image, padding, whole, windows
-from netwright.data.volumes.slabs import Slabs
+from netwright.data.volumes.slabs import Slabs, labels_of
 from netwright.execution import heartbeat
 from netwright.nn.losses import main_output
 from netwright.training.device import call_network, half_precision, tensor_channels_last
@@ -74,6 +74,7 @@ def predict_volume(
     mixed_precision: bool = False,
     channels_last: bool = False,
     air: Sequence[float] | NDArray[np.float32] = (),
+    written: Sequence[int] = (),
 ) -> Slabs:
     """Class probabilities of an image (C, X, Y, Z) of any size, computed slab by slab as they are read.
 
@@ -91,11 +92,14 @@ def predict_volume(
         mixed_precision: as in training.
         channels_last: as in training.
         air: the padding value of each channel; empty: zeros.
+        written: as in `netwright.data.volumes.slabs.labels_of`; where there are any, the outputs are logits of
+            probabilities by themselves.
     """
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     axis = band_axis(image.shape[1:], size)
     x, y, z = image.shape[1:]
-    return Slabs((x, y, z), axis, _parts(network, image, size, axis, overlap, batch_size, air, **settings))
+    parts = _parts(network, image, size, axis, overlap, batch_size, air, sigmoid=bool(written), **settings)
+    return Slabs((x, y, z), axis, parts, tuple(written))
 
 
 def predict_slices(
@@ -110,6 +114,7 @@ def predict_slices(
     mixed_precision: bool = False,
     channels_last: bool = False,
     air: Sequence[float] | NDArray[np.float32] = (),
+    written: Sequence[int] = (),
 ) -> Slabs:
     """Class probabilities of an image (C, X, Y, Z) by a two-dimensional network, computed as they are read.
 
@@ -127,24 +132,28 @@ def predict_slices(
         mixed_precision: as in training.
         channels_last: as in training.
         air: as in `predict_volume`.
+        written: as in `predict_volume`.
     """
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     slices = np.moveaxis(image, axis + 1, 0)
     fit, cut = is_within(slices.shape[2:], size), band_axis(slices.shape[2:], size)
+    sigmoid = bool(written)
 
     def parts() -> Iterator[NDArray[np.float32]]:
         at_once = batch_size if fit else 1
         for first in range(0, len(slices), at_once):
             chosen = slices[first : first + at_once]
             if fit:
-                probabilities = _at_once(network, chosen, size, air, **settings)
+                probabilities = _at_once(network, chosen, size, air, sigmoid=sigmoid, **settings)
             else:
-                pieces = _parts(network, chosen[0], size, cut, overlap, batch_size, air, **settings)
+                pieces = _parts(
+                    network, chosen[0], size, cut, overlap, batch_size, air, sigmoid=sigmoid, **settings
+                )
                 probabilities = np.concatenate([piece.copy() for piece in pieces], cut + 1)[None]
             yield np.moveaxis(probabilities, 0, axis + 1)
 
     x, y, z = image.shape[1:]
-    return Slabs((x, y, z), axis, parts())
+    return Slabs((x, y, z), axis, parts(), tuple(written))
 
 
 def _parts(
@@ -156,6 +165,7 @@ def _parts(
     batch_size: int,
     air: Sequence[float] | NDArray[np.float32],
     *,
+    sigmoid: bool,
     device: torch.device | str,
     mixed_precision: bool,
     channels_last: bool,
@@ -164,7 +174,7 @@ def _parts(
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     shape = image.shape[1:]
     if is_within(shape, size):
-        yield _at_once(network, whole(image)[None], size, air, **settings)[0]
+        yield _at_once(network, whole(image)[None], size, air, sigmoid=sigmoid, **settings)[0]
         return
     padded_shape = [max(pair) for pair in zip(shape, size, strict=True)]
     _, target = windows(shape, padded_shape)
@@ -185,7 +195,15 @@ def _parts(
 
     inside = (slice(None), *target[:axis], *target[axis + 1 :])
     for planes in blended(
-        predict, read, padded_shape, size, axis, overlap=overlap, batch_size=batch_size, device=device
+        predict,
+        read,
+        padded_shape,
+        size,
+        axis,
+        overlap=overlap,
+        batch_size=batch_size,
+        device=device,
+        sigmoid=sigmoid,
     ):
         yield np.moveaxis(planes.numpy()[:, *inside], 0, axis + 1)
 
@@ -196,6 +214,7 @@ def _at_once(
     size: Sequence[int],
     air: Sequence[float] | NDArray[np.float32],
     *,
+    sigmoid: bool,
     device: torch.device | str,
     mixed_precision: bool,
     channels_last: bool,
@@ -207,7 +226,10 @@ def _at_once(
     with evaluating(network):
         inputs = torch.from_numpy(batch).to(device)
         logits = forward(network, inputs, mixed_precision=mixed_precision, channels_last=channels_last)
-        probabilities: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
+        scores = logits.float()
+        probabilities: NDArray[np.float32] = (
+            (scores.sigmoid() if sigmoid else scores.softmax(1)).cpu().numpy()
+        )
     return probabilities[:, :, *target]
 
 
@@ -230,6 +252,7 @@ def predict_padded(
     device: torch.device | str,
     mixed_precision: bool,
     channels_last: bool,
+    written: Sequence[int] = (),
 ) -> list[NDArray[np.uint8]]:
     """Label maps of images (C, *shape) that fit into ``size``, in one forward pass. Each has the shape of its image.
 
@@ -243,6 +266,7 @@ def predict_padded(
         device: where the network is computed.
         mixed_precision: as in `forward`.
         channels_last: as in `forward`.
+        written: as in `predict_volume`.
     """
     batch = torch.zeros((len(images), images[0].shape[0], *size))
     targets = [windows(image.shape[1:], size)[1] for image in images]
@@ -254,8 +278,11 @@ def predict_padded(
             network, batch.to(device), mixed_precision=mixed_precision, channels_last=channels_last
         )
         require_finite(bool(logits.isfinite().all()))
-        # Channels last, since torch looks for the largest of neighbours ten times faster on a CPU.
-        labels = tensor_channels_last(logits).argmax(1).to(torch.uint8).cpu().numpy()
+        if written:
+            probabilities = logits.float().sigmoid().cpu().numpy()
+            labels = labels_of(probabilities.swapaxes(0, 1), written)
+        else:  # channels last, since torch looks for the largest of neighbours ten times faster on a CPU
+            labels = tensor_channels_last(logits).argmax(1).to(torch.uint8).cpu().numpy()
     return [labels[row][target] for row, target in enumerate(targets)]
 
 

@@ -63,6 +63,7 @@ def blended(
     overlap: float,
     batch_size: int,
     device: torch.device | str,
+    sigmoid: bool = False,
 ) -> Iterator[Tensor]:
     """Probabilities of an image, some planes (planes, K, *other axes) along ``axis`` at a time, in order.
 
@@ -77,6 +78,7 @@ def blended(
         overlap: the share by which windows overlap, from 0 to below 1.
         batch_size: windows computed at once.
         device: where the network is computed.
+        sigmoid: whether each output is a probability by itself, not one of classes that exclude one another.
     """
     begins = [starts(length, window, overlap) for length, window in zip(shape, size, strict=True)]
     along = begins.pop(axis)
@@ -88,7 +90,7 @@ def blended(
             origins = [(*place[:axis], start, *place[axis:]) for place in places]
             logits = predict(torch.stack([read(origin) for origin in origins]).to(device))
             if band is None:
-                band = _Band(logits, weights, shape, axis)
+                band = _Band(logits, weights, shape, axis, sigmoid=sigmoid)
             for place, window in zip(places, logits, strict=True):
                 band.add(window.movedim(1 + axis, 0), place)
             del logits  # before the next windows need the memory
@@ -99,17 +101,22 @@ def blended(
 class _Band:
     """The weighted sums of probabilities, of as many planes as a window has.
 
-    The planes come first, so that those of some planes lie together.
+    The planes come first, so that those of some planes lie together. Probabilities of a softmax add up to the weights;
+    beside those of a sigmoid, the weights are summed up in one more channel.
 
     Args:
         logits: of the first windows (B, K, *size).
         weights: of a window (planes, 1, *other axes), on the network's device.
         shape: of the image.
         axis: of the planes.
+        sigmoid: as in `blended`.
     """
 
-    def __init__(self, logits: Tensor, weights: Tensor, shape: Sequence[int], axis: int) -> None:
-        classes, others = logits.shape[1], [*shape[:axis], *shape[axis + 1 :]]
+    def __init__(
+        self, logits: Tensor, weights: Tensor, shape: Sequence[int], axis: int, *, sigmoid: bool
+    ) -> None:
+        classes, others = logits.shape[1] + sigmoid, [*shape[:axis], *shape[axis + 1 :]]
+        self._sigmoid = sigmoid
         sums = (len(weights), classes, *others)
         self._sums = torch.zeros(sums, device=_device_for(4 * prod(sums), weights.device))
         plane = classes * weights[0].numel()
@@ -119,7 +126,7 @@ class _Band:
         self._tile = torch.empty(tile, device=weights.device)
 
     def add(self, logits: Tensor, place: Sequence[int]) -> None:
-        """Add the softmax of a window (planes, K, *other axes), weighted.
+        """Add the probabilities of a window (planes, K, *other axes), weighted.
 
         ``place``: where it begins along the other axes.
         """
@@ -127,9 +134,15 @@ class _Band:
         for first in range(0, len(logits), self._planes):
             planes = slice(first, first + self._planes)
             weight = self._weights[planes]
-            tile = self._tile[: len(weight)].copy_(logits[planes])
-            tile.sub_(tile.amax(1, keepdim=True)).exp_()
-            share = weight / tile.sum(1, keepdim=True)
+            tile = self._tile[: len(weight)]
+            if self._sigmoid:
+                tile[:, :-1].copy_(logits[planes]).sigmoid_()
+                tile[:, -1] = 1
+                share = weight
+            else:
+                tile.copy_(logits[planes])
+                tile.sub_(tile.amax(1, keepdim=True)).exp_()
+                share = weight / tile.sum(1, keepdim=True)
             sums = self._sums[planes, :, *region]
             if sums.device == tile.device:
                 sums.addcmul_(tile, share)
@@ -141,8 +154,10 @@ class _Band:
         step = max(1, PART_VALUES // self._sums[0].numel())
         for first in range(0, count, step):
             part = self._sums[first : min(first + step, count)]
-            # Each window's probabilities add up to its weight.
-            yield part.div_(part.sum(1, keepdim=True)).cpu()
+            if self._sigmoid:
+                yield part[:, :-1].div_(part[:, -1:]).cpu()
+            else:  # each window's probabilities add up to its weight
+                yield part.div_(part.sum(1, keepdim=True)).cpu()
         kept = len(self._sums) - count
         for first in range(0, kept, count):  # a copy must not write what it still has to read
             stop = min(first + count, kept)

@@ -62,8 +62,8 @@ def test_cases_with_missing_files_are_kept_for_the_inspection(nnunet_folder: Fol
 @pytest.mark.parametrize(
     ("description", "message"),
     [
-        ({"labels": {"background": 0, "whole": [1, 2]}}, r"'whole' as the region \[1, 2\].*value of its own"),
-        ({"labels": {"background": 0, "a": 1, "ignore": 2}}, r"`ignore` label \(2\).*--map-label 2=0"),
+        ({"labels": {"background": 0, "whole": [1, 2]}}, r"`regions_class_order` as None"),
+        ({"labels": {"background": 0, "a": 2, "ignore": 1}}, r"`ignore` as 1: expected one value above all"),
         ({"labels": {"background": 0, "a": "x"}}, "expected a whole number"),
         ({"labels": {"a": 1, "b": 2}}, "expected 0 for background"),
         ({"labels": {"background": 0, "a": 1, "b": 1}}, "names the label value 1 twice"),

@@ -1,6 +1,7 @@
 """Networks of two dimensions on volumes, against networks of three that do the same."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -111,15 +112,16 @@ def test_each_slice_is_predicted_by_itself_and_stays_in_its_place(axis):
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_dice_of_volumes_from_slices_is_that_of_volumes(make_balls, oracle, axis, mixed):
+def test_dice_of_volumes_from_slices_is_that_of_volumes(make_balls, oracle, task, axis, mixed):
     balls = make_balls(shapes=SHAPES)
     settings = {"mixed_precision": mixed, "channels_last": mixed}
-    found = slice_dice(oracle(), balls, range(5), (20, 22), axis, 3, batch_size=7, **settings)
-    whole = validation_dice(oracle(), balls, range(5), (32, 40, 32), 3, **settings)
+    slices, volumes = replace(task, size=(20, 22)), replace(task, size=(32, 40, 32))
+    found = slice_dice(oracle(), balls, range(5), slices, axis, batch_size=7, **settings)
+    whole = validation_dice(oracle(), balls, range(5), volumes, **settings)
     np.testing.assert_allclose(found, whole, atol=1e-12 if not mixed else 0.01)
 
 
-def test_an_output_that_is_not_finite_is_refused(make_balls):
+def test_an_output_that_is_not_finite_is_refused(make_balls, task):
     balls = make_balls(shapes=[(6, 6, 6), (30, 6, 6)])
 
     class Infinite(nn.Module):
@@ -128,7 +130,7 @@ def test_an_output_that_is_not_finite_is_refused(make_balls):
 
     for case in (0, 1):
         with pytest.raises(FloatingPointError):
-            slice_dice(Infinite(), balls, [case], (8, 8), 1, 3)
+            slice_dice(Infinite(), balls, [case], replace(task, size=(8, 8)), 1)
 
 
 def flat_network(task):
@@ -152,6 +154,7 @@ class Thin:
     spacing = (1.0, 1.0, 1.0)
     size = (12, 14, 1)
     label_names = ("shell", "core")
+    regions, ignores = (), False
 
     def __init__(self, balls):
         self._balls = balls
@@ -160,7 +163,7 @@ class Thin:
     def cases(self):
         affine = tuple(map(tuple, np.eye(4).tolist()))
         geometry = Geometry(self.size, affine, self.size, self.spacing, (0.0, 0.0, 0.0))
-        return [PreparedCase("thin", geometry, (0, 0, 0), "thin")] * 8
+        return [PreparedCase("thin", geometry, (12 * 14, 0, 0), "thin")] * 8
 
     def image(self, index):
         return self._balls.image(index)[..., 5:6]

@@ -29,6 +29,7 @@ from netwright.data.layouts.volume_files import volumes_by_stem
 from netwright.data.parallel import in_order
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.labels import count_values, mapped
+from netwright.data.volumes.regions import IGNORE
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (
@@ -161,7 +162,7 @@ def _label_file(pair: _Pair, map_label: Mapping[int, int]) -> _LabelFile:
         values = {
             point: present
             for point, present in values.items()
-            if any(mapped(v, map_label) != 0 for v in present)
+            if any(mapped(v, map_label) not in (0, IGNORE) for v in present)
         }
     return _LabelFile(label, values, None if values else _nothing(label))
 

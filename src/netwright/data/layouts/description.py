@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from netwright.data.files import is_file, is_folder, read_json
 from netwright.data.io.formats import VOLUME_ENDINGS
 from netwright.data.issues import enumerate_words
 from netwright.data.volumes.dataset import Case
+from netwright.data.volumes.regions import IGNORE, IGNORED_WORD, Region
 from netwright.errors import DatasetError
 
 DESCRIPTION = "dataset.json"
@@ -51,8 +52,11 @@ def read_channels(root: Path, description: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(str(channels[str(number)]) for number in range(len(channels)))
 
 
-def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object]]) -> dict[int, str]:
-    """Value -> name, from (value, name) pairs as ``labels`` gave them.
+def read_labels(root: Path, labels: object, pairs: Sequence[tuple[object, object]]) -> dict[int, str]:
+    """Value -> name, from (value, name) pairs as ``labels`` gave them; without the label that is ignored.
+
+    A list of values is a region (see `regions_in`). Where there are any, a value that is no region by itself is called
+    by its number.
 
     Args:
         root: of the dataset.
@@ -60,36 +64,99 @@ def read_labels(root: Path, labels: object, pairs: Iterable[tuple[object, object
         pairs: (value, name) of each label.
 
     Raises:
-        DatasetError: regions, an ignore label, or values that are not whole numbers.
+        DatasetError: values that are not whole numbers, or one that has two names.
     """
     name_of: dict[int, str] = {}
-    for value, name in pairs:
-        if isinstance(value, list):
+    regions = [_numbers(root, labels, value) for value, _ in pairs if _is_region(value)]
+    for value, name in _without_ignored(pairs):
+        if _is_region(value):
+            continue
+        (number,) = _numbers(root, labels, value)
+        if number in name_of and not regions:
             raise DatasetError(
-                f"{root / DESCRIPTION} gives the label {name!r} as the region {value}: expected one whole "
-                "number. Regions that overlap are not supported: give each label a value of its own."
+                f"{root / DESCRIPTION} names the label value {number} twice ({name_of[number]!r} and "
+                f"{name!r}): give each label a value of its own."
             )
-        if str(name).lower() == "ignore":
-            raise DatasetError(
-                f"{root / DESCRIPTION} names an `ignore` label ({value}), which is not supported: expected "
-                f"every voxel to have a label. Remove it from `labels` and run with --map-label {value}=0 to "
-                "read it as background."
-            )
+        name_of.setdefault(number, str(name))
+    for number in (number for region in regions for number in region):
+        name_of.setdefault(number, f"label {number}")
+    return name_of
+
+
+def regions_in(root: Path, description: Mapping[str, Any]) -> tuple[Region, ...]:
+    """The regions of a description, as nnU-Net has them: where any label is a list of several values, each label but
+    background is a region, written as the label that ``regions_class_order`` has in its place. Empty if there are none.
+
+    Args:
+        root: of the dataset.
+        description: its ``dataset.json``.
+
+    Raises:
+        DatasetError: ``regions_class_order`` lacks, or has not a label for each region.
+    """
+    labels = description.get("labels")
+    pairs = _without_ignored(value_first(labels)) if isinstance(labels, dict) else []
+    if not any(_is_region(value) for value, _ in pairs):
+        return ()
+    named = [(str(name), _numbers(root, labels, value)) for value, name in pairs]
+    foreground = [(name, numbers) for name, numbers in named if numbers != (0,)]
+    order = description.get("regions_class_order")
+    if not isinstance(order, list) or len(order) != len(foreground):
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives `regions_class_order` as {order!r}: expected the {len(foreground)} labels "
+            f"that are written for {enumerate_words([name for name, _ in foreground])}, in this order; later ones "
+            "overwrite earlier ones. Add them."
+        )
+    written = [_numbers(root, order, value)[0] for value in order]
+    return tuple(Region(*named, label) for named, label in zip(foreground, written, strict=True))
+
+
+def ignored_in(root: Path, description: Mapping[str, Any]) -> dict[int, int]:
+    """The value whose voxels are ignored, as a table for ``map_label``; empty if the description has none.
+
+    Args:
+        root: of the dataset.
+        description: its ``dataset.json``.
+
+    Raises:
+        DatasetError: it is not the highest value, as nnU-Net demands.
+    """
+    labels = description.get("labels")
+    pairs = value_first(labels) if isinstance(labels, dict) else []
+    others = [number for value, _ in _without_ignored(pairs) for number in _numbers(root, labels, value)]
+    ignored = [value for value, name in pairs if str(name).lower() == IGNORED_WORD]
+    numbers = [number for value in ignored for number in _numbers(root, labels, value)]
+    if not ignored:
+        return {}
+    if len(numbers) != 1 or numbers[0] <= max(others, default=0):
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives the label `ignore` as {ignored[0]}: expected one value above all others, "
+            f"{enumerate_words(sorted(set(others)))}. Correct it; or leave it out, and say --map-label OLD=ignore."
+        )
+    return {numbers[0]: IGNORE}
+
+
+def _is_region(value: object) -> bool:
+    return isinstance(value, list) and len(value) > 1
+
+
+def _without_ignored(pairs: Iterable[tuple[object, object]]) -> list[tuple[object, object]]:
+    return [(value, name) for value, name in pairs if str(name).lower() != IGNORED_WORD]
+
+
+def _numbers(root: Path, labels: object, value: object) -> tuple[int, ...]:
+    """A value, or those of a list, as whole numbers. ``labels``: in which it stands, for the error."""
+    numbers = []
+    for one in value if isinstance(value, list) and value else [value]:
         try:
-            number = int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
+            numbers.append(int(one) if isinstance(one, float) and one.is_integer() else int(str(one)))
         except ValueError:
             raise DatasetError(
                 f"{root / DESCRIPTION} gives the labels as {labels!r}: expected a whole number for each "
                 "name, "
                 'for example {"0": "background", "1": "tumour"}.'
             ) from None
-        if number in name_of:
-            raise DatasetError(
-                f"{root / DESCRIPTION} names the label value {number} twice ({name_of[number]!r} and "
-                f"{name!r}): give each label a value of its own."
-            )
-        name_of[number] = str(name)
-    return name_of
+    return tuple(numbers)
 
 
 def value_first(labels: Mapping[str, Any]) -> list[tuple[object, object]]:

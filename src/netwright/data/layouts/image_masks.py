@@ -38,6 +38,7 @@ from netwright.data.layouts.volume_files import volume_files_in
 from netwright.data.parallel import in_order
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Dataset
 from netwright.data.volumes.labels import mapped
+from netwright.data.volumes.regions import IGNORE
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (
@@ -218,14 +219,14 @@ def labels_of_values(
 
     Args:
         folder: the folder, for messages.
-        values: the values.
+        values: the values; those that are ignored get no label.
         map_label: value in the files -> value to use instead.
         same: a value -> another one that means the same.
 
     Raises:
         DatasetError: there are too many values to be labels, or only one.
     """
-    values = sorted(values)
+    values = sorted(value for value in values if map_label.get(value) != IGNORE)
     if len(values) > MOST_UNNAMED:
         raise DatasetError(
             f"{folder} holds {len(values)} different values ({enumerate_words(values[:4])}, ...): expected few, "

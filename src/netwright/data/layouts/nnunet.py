@@ -48,7 +48,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
 
     Raises:
         DatasetError: the description lacks something, contradicts itself or the file names, or needs what is
-            not supported (regions, an ignore label, other files than NIfTI).
+            not supported (other files than volumes).
     """
     ending = _file_ending(root, str(description["file_ending"]))
     labels = description.get("labels")

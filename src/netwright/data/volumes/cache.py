@@ -181,6 +181,7 @@ def _key(dataset: Dataset, cases: Sequence[Sequence[str]], **more: object) -> st
         "channels": dataset.channels,
         "labels": list(dataset.labels.items()),
         "map_label": list(dataset.map_label.items()),
+        **({"regions": [region.to_dict() for region in dataset.regions]} if dataset.regions else {}),
         "cases": cases,
         **more,
     }
@@ -235,6 +236,7 @@ def _build(
         dataset.label_values,
         settings,
         tuple(cases),
+        tuple(region.indexed(dataset.label_values) for region in dataset.regions),
     )
     factors = settings.coarse_factors
     if factors is not None:
@@ -267,7 +269,7 @@ def _write_arrays(
         for (case, geometry), (image, label, air, positions) in counted(results, len(pairs), on_case):
             images.write(image.astype("<f4", copy=False).data)
             labels.write(label.data)
-            counts = np.bincount(label.ravel(), minlength=dataset.classes)
+            counts = np.bincount(label.ravel(), minlength=dataset.classes)[: dataset.classes]
             foreground += positions
             kept = tuple(map(len, positions))
             cases.append(

@@ -10,6 +10,7 @@ from typing import ClassVar
 from netwright.data.io.whole_labels import LARGEST
 from netwright.data.issues import Problem, enumerate_words
 from netwright.data.splits import Part
+from netwright.data.volumes.regions import IGNORE, Region, require_regions
 from netwright.errors import DatasetError
 
 VOLUMES = "volumes"
@@ -74,7 +75,7 @@ class Dataset:
         channels: the names of the image channels.
         labels: the values in the label files and their names, in order of value; 0 is the background.
         cases: the cases.
-        map_label: value in the files -> value in ``labels``. It is applied before anything else.
+        map_label: value in the files -> value in ``labels``, or `IGNORE`. It is applied before anything else.
         file_ending: the ending of the label maps that are written for it.
         naming: the file that names the labels, the folder of masks whose values are the labels, or the layout that says
             what they are.
@@ -83,11 +84,12 @@ class Dataset:
         problems: what the names of files show beside the cases, such as files that are left out.
         unlabelled: the names of the cases without a label map, which are left for prediction.
         elsewhere: labels that the layout has in other years, to be proposed where a file has their values.
+        regions: unions of labels that are learned and scored in place of the labels; none: the labels are.
 
     Raises:
         DatasetError: there is no background or no other label, there are more than 256 labels, or one cannot be
-            written; ``map_label`` leads to a value without a name; or the name of a case is a path, so that its label
-            map would be written to another folder.
+            written; ``map_label`` leads to a value without a name; a region cannot be learned (see `require_regions`);
+            or the name of a case is a path, so that its label map would be written to another folder.
     """
 
     kind: ClassVar[str] = VOLUMES
@@ -107,6 +109,7 @@ class Dataset:
     problems: tuple[Problem, ...] = ()
     unlabelled: tuple[str, ...] = ()
     elsewhere: Mapping[int, str] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         description = self.naming if self.named_by_layout else self.root / self.naming
@@ -115,19 +118,21 @@ class Dataset:
                 f"{description} names the labels {dict(self.labels)}: expected 0 for background and at least "
                 "one other. Add what is missing to its `labels`."
             )
-        if len(self.labels) > MAXIMUM_CLASSES:
+        most = MAXIMUM_CLASSES - self.ignores
+        if len(self.labels) > most:
             raise DatasetError(
-                f"{description} names {len(self.labels)} labels: at most {MAXIMUM_CLASSES} are supported. "
+                f"{description} names {len(self.labels)} labels: at most {most} are supported. "
                 "Merge some with --map-label."
             )
         self._require_writable(description)
-        unnamed = sorted({value for value in self.map_label.values() if value not in self.labels})
+        unnamed = sorted({*self.map_label.values()} - self.labels.keys() - {IGNORE})
         if unnamed:
             add = ", or add the label to dataset.json" if self.naming != ACDC else ""
             raise DatasetError(
                 f"--map-label leads to {enumerate_words(unnamed)}, but {description} names only "
                 f"{enumerate_words(sorted(self.labels))}. Map to one of these{add}."
             )
+        require_regions(self.regions, self.labels, str(description))
         _require_plain_names(self.root, [case.name for case in self.cases])
         object.__setattr__(self, "labels", dict(sorted(self.labels.items())))
         object.__setattr__(self, "map_label", dict(sorted(self.map_label.items())))
@@ -172,6 +177,11 @@ class Dataset:
     def classes(self) -> int:
         """Number of labels, background included."""
         return len(self.labels)
+
+    @property
+    def ignores(self) -> bool:
+        """Whether a value of the label maps stands for voxels that are ignored."""
+        return IGNORE in self.map_label.values()
 
     @property
     def named_by_layout(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from netwright.data.io.grid import Grid
 from netwright.data.issues import Problem
 from netwright.data.volumes.dataset import VOLUMES, Case, Dataset
+from netwright.data.volumes.regions import IGNORE
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,26 @@ class ChannelStatistics:
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """One label: its ``voxels`` over all cases, its ``percent`` of all voxels, and the number of ``cases`` that have
-    it.
+    """One label: its ``voxels`` over all cases, its ``percent`` of all voxels that are not ignored, and the number of
+    ``cases`` that have it.
     """
 
     value: int
     name: str
+    voxels: int
+    percent: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class RegionStatistics:
+    """One region: its ``labels``, the one that is ``written`` for it, and as of a label its ``voxels``, ``percent`` and
+    ``cases``.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    written: int
     voxels: int
     percent: float
     cases: int
@@ -59,6 +74,8 @@ class Fingerprint:
     ``parts``: the number of cases of each official part, or of ``all`` where there are none.
 
     ``unlabelled``: the names of the cases without a label map, which are left for prediction.
+
+    ``ignored``: the percentage of voxels that are ignored.
 
     ``orientations`` counts the axis directions of the image files, for example ``{"RAS": 200}``.
     """
@@ -76,6 +93,8 @@ class Fingerprint:
     labels: tuple[LabelStatistics, ...]
     parts: dict[str, int] = field(default_factory=dict)
     unlabelled: tuple[str, ...] = ()
+    regions: tuple[RegionStatistics, ...] = ()
+    ignored: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -109,12 +128,15 @@ class CaseFacts:
 def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
     """The fingerprint of a dataset from the facts of its cases."""
     grids = [case.grid for case in facts if case.grid is not None]
-    total = sum(sum(case.voxels.values()) for case in facts)
-    labels = []
-    for value, name in dataset.labels.items():
-        counts = [case.voxels.get(value, 0) for case in facts]
+    ignored = sum(case.voxels.get(IGNORE, 0) for case in facts)
+    total = sum(sum(case.voxels.values()) for case in facts) - ignored
+
+    def counted(*values: int) -> tuple[int, float, int]:
+        """Voxels of some labels, their percentage, and the cases that have any."""
+        counts = [sum(case.voxels.get(value, 0) for value in values) for case in facts]
         percent = 100 * sum(counts) / total if total else 0.0
-        labels.append(LabelStatistics(value, name, sum(counts), percent, sum(count > 0 for count in counts)))
+        return sum(counts), percent, sum(count > 0 for count in counts)
+
     return Fingerprint(
         dataset=dataset.name,
         format=dataset.format,
@@ -124,9 +146,14 @@ def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:
         spacing=_range([grid.spacing for grid in grids]),
         orientations=dict(Counter(grid.orientation for grid in grids).most_common()),
         channels=_channels(dataset, facts),
-        labels=tuple(labels),
+        labels=tuple(LabelStatistics(value, name, *counted(value)) for value, name in dataset.labels.items()),
         parts=dict(Counter(str(part or "all") for part in dataset.parts)),
         unlabelled=dataset.unlabelled,
+        regions=tuple(
+            RegionStatistics(region.name, region.labels, region.written, *counted(*region.labels))
+            for region in dataset.regions
+        ),
+        ignored=100 * ignored / (total + ignored) if ignored else 0.0,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.grid import Grid
-from netwright.data.volumes.slabs import Slabs, likeliest
+from netwright.data.volumes.slabs import Slabs, labels_of, likeliest
 
 Shape = tuple[int, int, int]
 Spacing = tuple[float, float, float]
@@ -75,7 +75,7 @@ class Geometry:
         """Class indices on the original file's grid and in its axis order.
 
         ``prediction``: probabilities (or logits) of the classes (K, *size), also slab by slab, which are interpolated
-        linearly before the largest is taken, or class indices (*size).
+        linearly before the largest is taken (of slabs as `Slabs.labels` takes them), or class indices (*size).
 
         Raises:
             ValueError: the shape is not that of a prediction on the prepared grid.
@@ -88,7 +88,7 @@ class Geometry:
         targets = self._targets()
         steps = [1 / scale for scale in self.scale]
         if isinstance(prediction, Slabs):
-            labels = _likeliest_of(prediction, targets, steps)
+            labels = _labels_of_slabs(prediction, targets, steps)
         elif prediction.ndim == 3:
             labels = resample_labels(prediction.astype(np.uint8), targets, steps)
         else:
@@ -341,10 +341,10 @@ def _resampled(
     return (resample(np.asarray(score, dtype=np.float32), positions, steps, cut) for score in scores)
 
 
-def _likeliest_of(
+def _labels_of_slabs(
     slabs: Slabs, positions: Sequence[NDArray[np.float64]], steps: Sequence[float]
 ) -> NDArray[np.uint8]:
-    """The class with the largest interpolated score, of each plane as soon as all that it needs has come."""
+    """The classes of interpolated scores (see `labels_of`), of each plane as soon as all that it needs has come."""
     axis, along, length = slabs.axis, positions[slabs.axis], slabs.shape[slabs.axis]
     first, last = _needed(along, steps[axis], length)
     labels = np.empty([len(each) for each in positions], np.uint8)
@@ -356,7 +356,8 @@ def _likeliest_of(
         ready = int(np.searchsorted(last, stop))
         if ready > done:
             chosen = [*positions[:axis], along[done:ready], *positions[axis + 1 :]]
-            of_planes = likeliest(_resampled(kept, chosen, steps, Cut(axis, start, length)))
+            scores = _resampled(kept, chosen, steps, Cut(axis, start, length))
+            of_planes = labels_of(scores, slabs.written)
             np.moveaxis(labels, axis, 0)[done:ready] = np.moveaxis(of_planes, axis, 0)
             done = ready
         needed = min(int(first[done]), stop) if done < len(along) else stop

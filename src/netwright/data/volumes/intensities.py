@@ -15,6 +15,7 @@ from netwright.data.volumes.checks import check_case
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.data.volumes.fingerprint import ChannelFacts, pooled
 from netwright.data.volumes.preprocessing import CtIntensities, Intensities, PreprocessingSettings
+from netwright.data.volumes.regions import IGNORED
 from netwright.errors import DatasetError, SettingsError
 
 SAMPLED_VOXELS = 100_000
@@ -94,7 +95,7 @@ def measured_intensities(
 def _foreground(case: Case, dataset: Dataset, ct: Sequence[bool]) -> list[ChannelFacts | None]:
     """The foreground voxels of each channel of a case; None for a channel that is no CT, or without such voxels."""
     volume, labels = check_case(case, dataset).require_usable()
-    within = labels != 0
+    within = (labels != 0) & (labels != IGNORED)
     if not within.any():
         return [None] * len(ct)
     return [_facts(values[within]) if asked else None for values, asked in zip(volume.array, ct, strict=True)]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.volumes.regions import IGNORE, IGNORED
+
 
 def mapped(value: int, map_label: Mapping[int, int]) -> int:
     """The value that a value in a file stands for.
@@ -28,13 +30,18 @@ def unnamed_values(
         map_label: value -> value to take instead.
     """
     known = set(label_values)
-    return [value for value in values if value % 1 != 0 or mapped(int(value), map_label) not in known]
+    ignored = {value for value, meant in map_label.items() if meant == IGNORE}
+    return [
+        value
+        for value in values
+        if value % 1 != 0 or (value not in ignored and mapped(int(value), map_label) not in known)
+    ]
 
 
 def class_indices(
     values: NDArray[Any], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> NDArray[np.uint8]:
-    """The class index of every value: the position in ``label_values`` of the value that it stands for.
+    """The class index of every value: the position in ``label_values`` of the value that it stands for, or `IGNORED`.
 
     Args:
         values: the values as they are in the file, in any shape.
@@ -48,6 +55,7 @@ def class_indices(
     index_of_value = {value: position for position, value in enumerate(label_values)}
     if unnamed := unnamed_values(values_present.tolist(), label_values, map_label):
         raise ValueError(f"The value {unnamed[0]:g} is none of {', '.join(map(str, label_values))}.")
+    index_of_value[IGNORE] = IGNORED
     indices = np.array(
         [index_of_value[mapped(int(value), map_label)] for value in values_present.tolist()], dtype=np.uint8
     )

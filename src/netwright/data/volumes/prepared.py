@@ -18,6 +18,7 @@ from netwright.data.volumes.dataset import VOLUMES
 from netwright.data.volumes.foreground import foreground_positions
 from netwright.data.volumes.geometry import Geometry, Shape, Spacing
 from netwright.data.volumes.preprocessing import PreprocessingSettings, coarse_shape
+from netwright.data.volumes.regions import Region
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
 from netwright.errors import DatasetError
 
@@ -36,7 +37,7 @@ class PreparedCase:
     Args:
         name: the name of the case.
         geometry: the way back to the file.
-        voxels: the number of voxels of each class.
+        voxels: the number of voxels of each class. All others are ignored.
         group: see `Case`.
         air: the value that pads each channel; empty: zeros.
         foreground: how many positions of each foreground class are kept; None: an older cache has none.
@@ -50,6 +51,11 @@ class PreparedCase:
     air: tuple[float, ...] = ()
     part: Part | None = None
     foreground: tuple[int, ...] | None = None
+
+    @property
+    def ignores(self) -> bool:
+        """Whether it has voxels that are ignored."""
+        return sum(self.voxels) < prod(self.geometry.size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +72,7 @@ class Prepared:
         label_values: the value of every class in the dataset's own files, background included.
         settings: the resolved settings of the preprocessing.
         cases: the cases.
+        regions: unions of labels that are learned in place of the labels, by class index; none: the labels are.
     """
 
     kind: ClassVar[str] = VOLUMES
@@ -79,6 +86,7 @@ class Prepared:
     label_values: tuple[int, ...]
     settings: PreprocessingSettings
     cases: tuple[PreparedCase, ...]
+    regions: tuple[Region, ...] = ()
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         return open_prepared, (self.folder,)
@@ -114,6 +122,11 @@ class Prepared:
     def classes(self) -> int:
         """Number of classes, background included."""
         return len(self.label_values)
+
+    @cached_property
+    def ignores(self) -> bool:
+        """Whether any case has voxels that are ignored."""
+        return any(case.ignores for case in self.cases)
 
     @property
     def size(self) -> Shape:
@@ -168,7 +181,7 @@ class Prepared:
         return values.reshape(self.channels, *shape)
 
     def label(self, index: int) -> NDArray[np.uint8]:
-        """The class indices (X, Y, Z) of a case, mapped read-only."""
+        """The class indices (X, Y, Z) of a case, or `IGNORED`, mapped read-only."""
         size = self.cases[index].geometry.size
         start = self._starts[index]
         values: NDArray[np.uint8] = self._labels[start : start + int(np.prod(size))]
@@ -243,6 +256,7 @@ class Prepared:
             "label_names": list(self.label_names),
             "label_values": list(self.label_values),
             "settings": self.settings.to_dict(),
+            "regions": [region.to_dict() for region in self.regions],
             "cases": [
                 {
                     "name": case.name,
@@ -279,6 +293,7 @@ class Prepared:
                 )
                 for case in values["cases"]
             ),
+            regions=tuple(map(Region.from_dict, values.get("regions", ()))),  # older caches have none
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+HALF = 0.5
+"""A region is where its probability is above this (nnU-Net, ``label_handling.py``)."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Slabs:
         shape: (X, Y, Z).
         axis: that the volume is cut along, from 0 to 2.
         parts: (K, X, Y, Z), each shorter than the volume along the axis.
+        written: as in `labels_of`.
     """
 
     shape: tuple[int, int, int]
     axis: int
     parts: Iterator[NDArray[np.float32]]
+    written: tuple[int, ...] = ()
 
     def finite(self) -> Slabs:
         """The same, which raise `FloatingPointError` where a part that is read is not finite."""
@@ -39,13 +44,13 @@ class Slabs:
         return replace(self, parts=parts())
 
     def labels(self) -> NDArray[np.uint8]:
-        """The likeliest class of each voxel (X, Y, Z); the lower index of equally likely ones."""
+        """The class index of each voxel (X, Y, Z), by `labels_of`."""
         labels = np.empty(self.shape, np.uint8)
         planes = np.moveaxis(labels, self.axis, 0)
         start = 0
         for part in self.parts:
             stop = start + part.shape[1 + self.axis]
-            planes[start:stop] = np.moveaxis(likeliest(part), self.axis, 0)
+            planes[start:stop] = np.moveaxis(labels_of(part, self.written), self.axis, 0)
             start = stop
         return labels
 
@@ -60,6 +65,25 @@ class Slabs:
             start, stop = stop, stop + part.shape[1 + self.axis]
             planes[start:stop] = np.moveaxis(part, 1 + self.axis, 0)
         return whole
+
+
+def labels_of(scores: Iterable[NDArray[np.float32]], written: Sequence[int]) -> NDArray[np.uint8]:
+    """The class index of each voxel.
+
+    Args:
+        scores: one array for each output of a network.
+        written: the class index that is written where the probability of each output is above a half, later ones over
+            earlier ones; 0 where none is. Empty: the outputs are classes that exclude one another, and the likeliest is
+            taken.
+    """
+    if not written:
+        return likeliest(scores)
+    labels: NDArray[np.uint8] | None = None
+    for index, score in zip(written, scores, strict=True):
+        labels = np.zeros(score.shape, np.uint8) if labels is None else labels
+        np.copyto(labels, np.uint8(index), where=score > HALF)
+    assert labels is not None
+    return labels
 
 
 def likeliest(scores: Iterable[NDArray[np.float32]]) -> NDArray[np.uint8]:

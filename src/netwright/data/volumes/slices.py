@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.prepared import Prepared
+from netwright.data.volumes.regions import IGNORED
 from netwright.errors import SettingsError
 from netwright.setting_fields import setting
 
@@ -159,7 +160,7 @@ class Slices:
         self.settings = settings
         self.axis = settings.axis_of(prepared)
         self.scans = Scans(prepared, self.axis)
-        self._filled: dict[int, NDArray[np.bool_]] = {}
+        self._filled: dict[tuple[int, tuple[int, ...]], NDArray[np.bool_]] = {}
 
     @property
     def prepared(self) -> Prepared:
@@ -194,7 +195,7 @@ class Slices:
         return tuple(map(len, self.scans.positions))
 
     def of(self, cases: Iterable[int]) -> list[tuple[int, int]]:
-        """(case, position) of the training slices of some cases, in order.
+        """(case, position) of the training slices of some cases, in order; none of which every pixel is ignored.
 
         Where the cases hold no foreground at all, these are all their slices, so that there is always a slice to train
         on.
@@ -218,6 +219,12 @@ class Slices:
     def class_counts_of(self, cases: Iterable[int]) -> NDArray[np.int64]:
         """The number of pixels of each class (classes,) in the training slices of some cases."""
         cases = list(cases)
+        if self.prepared.ignores:
+            slices = [self.label(*place) for place in self.of(cases)]
+            return sum(
+                (np.bincount(one.ravel(), minlength=IGNORED)[: self.classes] for one in slices),
+                np.zeros(self.classes, np.int64),
+            )
         counts = self.scans.class_counts_of(cases)
         kept = Counter(case for case, _ in self.of(cases))
         for case in cases:  # what is left out holds nothing but background
@@ -226,20 +233,22 @@ class Slices:
         return counts
 
     def _chosen(self, case: int) -> list[int]:
-        share = self.settings.share
-        if share == 1:
+        share, ignores = self.settings.share, self.prepared.cases[case].ignores
+        if share == 1 and not ignores:
             return list(range(self.lengths[case]))
-        filled = self._foreground(case)
-        empty = np.flatnonzero(~filled)
+        filled = self._with(case, 0, IGNORED)
+        empty = np.flatnonzero(~filled & self._with(case, IGNORED) if ignores else ~filled)
         kept = empty[_evenly_spaced(len(empty), round(share * len(empty)))]
         return sorted([*np.flatnonzero(filled).tolist(), *kept.tolist()])
 
-    def _foreground(self, case: int) -> NDArray[np.bool_]:
-        """For each slice of a case, whether any pixel is foreground. It is computed once."""
-        if case not in self._filled:
-            others = tuple(axis for axis in range(3) if axis != self.axis)
-            self._filled[case] = np.asarray((self.scans.label(case) != 0).any(axis=others))
-        return self._filled[case]
+    def _with(self, case: int, *others: int) -> NDArray[np.bool_]:
+        """For each slice of a case, whether any pixel is none of ``others``. It is computed once."""
+        if (case, others) not in self._filled:
+            within = tuple(axis for axis in range(3) if axis != self.axis)
+            label = self.scans.label(case)
+            found = np.logical_and.reduce([label != other for other in others]).any(axis=within)
+            self._filled[case, others] = np.asarray(found)
+        return self._filled[case, others]
 
     def _rest(self, values: Sequence[Any]) -> list[Any]:
         return [value for axis, value in enumerate(values) if axis != self.axis]

@@ -145,7 +145,9 @@ def _data(folder: RunFolder, settings: RunSettings) -> tuple[str, frozenset[str]
     splits = folder.splits()
     cases = (*splits.training, *splits.validation, *splits.test, *splits.left_out)
     values = sorted((settings.dataset.map_label or {}).items())
-    return Path(settings.dataset.path).name, frozenset(cases), str(values)
+    labels = [str(values)] if values or not settings.dataset.regions else []
+    regions = [str(settings.dataset.regions)] if settings.dataset.regions else []
+    return Path(settings.dataset.path).name, frozenset(cases), " in ".join([*labels, *regions])
 
 
 def _told(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ class LabelledCase:
     time: int | None = None
 
     def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
-        """The true class indices (X, Y, Z), in canonical axes. ``grid``: that of the image, as it is read.
+        """The true class indices (X, Y, Z), or `IGNORED`, in canonical axes. ``grid``: of the image, as it is read.
 
         Warns:
             DatasetWarning: the label map lies a little beside its image.
@@ -80,6 +81,22 @@ class LabelledCase:
                 f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
             )
         return class_indices(labels, label_values, self.map_label)
+
+
+def written_regions(prepared: Prepared) -> str:
+    """The regions with their labels, in words, in the order in which they are written."""
+    names = ("background", *prepared.label_names)
+    return "; ".join(
+        f"{region.name} ({', '.join(names[index] for index in region.labels)}; written as {names[region.written]})"
+        for region in prepared.regions
+    )
+
+
+def ignored_voxels(prepared: Prepared) -> str:
+    """The share of voxels that are ignored, in words."""
+    voxels = sum(prod(case.geometry.size) for case in prepared.cases)
+    ignored = 1 - int(prepared.class_counts_of(range(len(prepared))).sum()) / voxels
+    return f"{100 * ignored:.3g} % of the voxels, which are in no loss and in no score"
 
 
 def labelled(case: Case, dataset: Dataset) -> LabelledCase:

@@ -12,7 +12,7 @@ from torch import nn
 
 from netwright.data.loading.batches import CroppedVolumes, windows
 from netwright.data.loading.patches import centred
-from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.inference import predict_padded
 from netwright.training.windows import OVERLAP, starts
 
@@ -80,24 +80,22 @@ def patch_dice(
     volumes: CroppedVolumes,
     index: int,
     patches: Sequence[tuple[slice, ...]],
-    size: Sequence[int],
-    classes: int,
+    task: SegmentationTask,
     *,
     device: torch.device | str,
     batch_size: int,
     mixed_precision: bool,
     channels_last: bool,
 ) -> NDArray[np.float64]:
-    """Dice of each foreground label over all voxels of some patches of a case, (classes - 1,); NaN where a label
-    is absent from truth and prediction.
+    """Dice of each foreground label or region over all voxels of some patches of a case; NaN where it is absent from
+    truth and prediction.
 
     Args:
         network: on the device.
         volumes: prepared.
         index: of the case.
         patches: where they lie in the volume.
-        size: of the network's input.
-        classes: with the background.
+        task: the input and output of the network.
         device: where the network is computed.
         batch_size: patches at once.
         mixed_precision: as in `netwright.training.inference.forward`.
@@ -113,11 +111,12 @@ def patch_dice(
         predicted += predict_padded(
             network,
             images,
-            size,
+            task.size,
             [volumes.air(index)] * len(images),
             device=device,
             mixed_precision=mixed_precision,
             channels_last=channels_last,
+            written=task.written,
         )
     truth = np.concatenate([label[patch].ravel() for patch in patches])
-    return dice_per_label(np.concatenate([one.ravel() for one in predicted]), truth, classes)
+    return task.dice(np.concatenate([one.ravel() for one in predicted]), truth)

@@ -32,7 +32,6 @@ from netwright.means import mean_scores
 from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
-from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.metrics.surface_distance import (
     HAUSDORFF,
     hausdorff_95_per_label,
@@ -109,7 +108,7 @@ class Segmenter:
     def probabilities(
         self, image: NDArray[np.float32], air: Sequence[float] | NDArray[np.float32] = ()
     ) -> NDArray[np.float32]:
-        """Class probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own.
+        """Probabilities (K, X, Y, Z) of a prepared image (C, X, Y, Z), the network's own.
 
         ``air``: what each channel is padded with; empty: zeros.
         """
@@ -131,6 +130,7 @@ class Segmenter:
                 device=self.device,
                 channels_last=on_cpu,
                 air=air,
+                written=self.task.written,
             )
         factors, padding = self.preprocessing.coarse_factors, np.asarray(air, np.float32)
         volume: Image = image
@@ -139,7 +139,13 @@ class Segmenter:
             volume = SurroundedImage(image, coarsened(image, factors), factors, padding)
             padding = np.tile(padding, 2)
         return predict_volume(
-            network, volume, self.task.size, device=self.device, channels_last=on_cpu, air=padding
+            network,
+            volume,
+            self.task.size,
+            device=self.device,
+            channels_last=on_cpu,
+            air=padding,
+            written=self.task.written,
         )
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
@@ -195,7 +201,7 @@ class Segmenter:
         on_case: OnCase | None = None,
         unkept: DenseCRF | None = None,
     ) -> SegmentationTest:
-        """How every foreground label fits the truth on every case's own grid.
+        """How every foreground label, or region, fits the truth on every case's own grid.
 
         ``cases`` are `LabelledCase`. Label maps are written to the folder ``predictions`` if given. ``unkept``: a CRF
         whose effect is told beside, without being used.
@@ -223,8 +229,9 @@ class Segmenter:
                 self._write(predictions, case.name, prediction, case.images[0])
             labels = grid.to_canonical(prediction)
             result.dice[case.name] = self._dice(labels, truth)
+            scored = list(self.task.scored.values())
             result.distances[case.name] = self._named(
-                hausdorff_95_per_label(labels, truth, self.task.classes, grid.spacing)
+                hausdorff_95_per_label(labels, truth, self.task.labels, grid.spacing, scored)
             )
             if self.crf is not None:
                 plain = grid.to_canonical(prepared.geometry.restore(own))
@@ -261,10 +268,10 @@ class Segmenter:
         return {**mean_scores(results["scores"], self.task.metric), **distances}
 
     def _dice(self, labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> dict[str, float]:
-        return self._named(dice_per_label(labels, truth, self.task.classes))
+        return self._named(self.task.dice(labels, truth))
 
     def _named(self, scores: NDArray[np.float64]) -> dict[str, float]:
-        return dict(zip(self.task.label_names, map(float, scores), strict=True))
+        return dict(zip(self.task.scored, map(float, scores), strict=True))
 
     def predict(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import Slices, SliceSettings
 from netwright.data.volumes.surroundings import SurroundedVolumes
@@ -16,10 +18,17 @@ def make_problem(prepared: Prepared, slices: SliceSettings | None = None) -> Pro
 
     ``slices``: slice by slice, by networks of two dimensions; None: as volumes.
     """
+    task = volume_task(prepared)
     if slices is None:
         factors = prepared.settings.coarse_factors
         volumes = prepared if factors is None else SurroundedVolumes(prepared)
-        task = SegmentationTask(volumes.channels, prepared.label_names, prepared.size)
-        return VolumeProblem(volumes, task, factors)
+        return VolumeProblem(volumes, replace(task, channels=volumes.channels), factors)
     view = Slices(prepared, slices)
-    return SliceProblem(view, SegmentationTask(prepared.channels, prepared.label_names, view.size))
+    return SliceProblem(view, replace(task, size=view.size))
+
+
+def volume_task(prepared: Prepared) -> SegmentationTask:
+    """To segment volumes as they were prepared."""
+    return SegmentationTask(
+        prepared.channels, prepared.label_names, prepared.size, prepared.regions, prepared.ignores
+    )

@@ -12,7 +12,6 @@ from torch import nn
 
 from netwright.data.loading.batches import Batches
 from netwright.data.volumes.slices import Slices
-from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
@@ -50,7 +49,7 @@ class SliceProblem:
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the slices that are trained on."""
-        weights = label_weights(self._slices.class_counts_of(cases))
+        weights = self.task.class_weights(self._slices.class_counts_of(cases).tolist())
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
@@ -65,9 +64,8 @@ class SliceProblem:
             network,
             self._slices.scans,
             cases,
-            self.task.size,
+            self.task,
             self.axis,
-            self.task.classes,
             device=device,
             batch_size=protocol.batch_size,
             mixed_precision=protocol.mixed_precision,
@@ -77,7 +75,7 @@ class SliceProblem:
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> Iterator[NDArray[np.floating]]:
-        """Class probabilities (K, X, Y, Z) of each volume, stacked from its slices."""
+        """Probabilities (K, X, Y, Z) of each volume, stacked from its slices."""
         scans = self._slices.scans
         for case in cases:
             slabs = predict_slices(
@@ -90,12 +88,13 @@ class SliceProblem:
                 mixed_precision=protocol.mixed_precision,
                 channels_last=protocol.channels_last,
                 air=scans.air(case),
+                written=self.task.written,
             )
             yield slabs.finite().whole()
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
-        """Dice of the volumes (cases, foreground labels) of the likeliest classes."""
-        return dice_of(outputs, (self._slices.scans.label(case) for case in cases), self.task.classes)
+        """Dice of the volumes (cases, foreground labels) of the labels that probabilities give."""
+        return dice_of(outputs, (self._slices.scans.label(case) for case in cases), self.task)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``dice`` and ``dice.<label name>``, over volumes."""

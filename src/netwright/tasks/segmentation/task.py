@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
+from netwright.data.volumes.regions import IGNORED, Region
 from netwright.errors import MemoryShortage, SettingsError
 from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
-    from torch import nn
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
 
     from netwright.nn.losses import Loss
     from netwright.report.run import ReportedRun
@@ -28,6 +31,10 @@ POSTPROCESSING = "postprocessing.json"
 """What was fitted to a trained network, in its folder: the CRF, and whether it is kept."""
 
 BACKGROUND = "background"
+WRITING = (
+    "where the probability of a region is above 0.5, its label value is written, in this order: later regions "
+    "overwrite earlier ones"
+)
 ORIENTATION = (
     "x grows to the patient's right, y to the front, z upwards (RAS). A picture is a slice: x are its columns from "
     "right to left, y its rows from bottom to top"
@@ -37,18 +44,24 @@ ORIENTATION = (
 
 @dataclass(frozen=True)
 class SegmentationTask:
-    """Images (batch, channels, *size) to logits (batch, classes, *size); class 0 is the background.
-    Judged by the mean Dice of the foreground labels.
+    """Images (batch, channels, *size) to logits (batch, classes, *size), judged by the mean Dice.
 
-    ``label_names``: of the foreground, in order of class index. ``size``: the network's input, in voxels (three
-    numbers) or pixels (two).
+    Without regions each output is a label, the background first, and one label excludes the others (softmax). With
+    regions each output is one of them (sigmoid); from these the labels are written as `written` says, and regions are
+    scored as the labels that were written.
+
+    Args:
+        channels: of the images.
+        label_names: of the foreground labels, in order of class index.
+        size: the network's input, in voxels (three numbers) or pixels (two).
+        regions: by class index; none: the labels are learned.
+        ignores: whether training data has voxels that are ignored.
 
     Raises:
         SettingsError: no channel, no foreground label, or a size that is not positive.
     """
 
     label_type: ClassVar[Literal["int64"]] = "int64"
-    output: ClassVar[Literal["softmax"]] = "softmax"
     metric: ClassVar[str] = "dice"
     losses: ClassVar[tuple[str, ...]] = (
         "exponential_logarithmic",
@@ -60,6 +73,8 @@ class SegmentationTask:
     channels: int
     label_names: tuple[str, ...]
     size: tuple[int, ...]
+    regions: tuple[Region, ...] = ()
+    ignores: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 1 or not self.label_names or not self.size or min(self.size) < 1:
@@ -69,29 +84,69 @@ class SegmentationTask:
             )
 
     @property
-    def classes(self) -> int:
-        """Classes of the output, background included."""
+    def labels(self) -> int:
+        """Classes of label maps, background included."""
         return len(self.label_names) + 1
+
+    @property
+    def classes(self) -> int:
+        """Channels of the output: labels with the background, or regions."""
+        return len(self.regions) or self.labels
+
+    @property
+    def output(self) -> Literal["softmax", "sigmoid"]:
+        """Labels exclude one another, regions do not."""
+        return "sigmoid" if self.regions else "softmax"
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """How regions become labels, see `netwright.data.volumes.slabs.labels_of`; empty without regions."""
+        return tuple(region.written for region in self.regions)
+
+    @property
+    def scored(self) -> dict[str, tuple[int, ...]]:
+        """What is scored: the regions, or each foreground label, with the class indices that count as it."""
+        if self.regions:
+            return {region.name: region.labels for region in self.regions}
+        return {name: (index,) for index, name in enumerate(self.label_names, start=1)}
 
     @property
     def label_size(self) -> tuple[int, ...]:
         """Every voxel has a label."""
         return self.size
 
-    def loss_function(self, name: str) -> Loss:
-        """Of `netwright.nn.losses.LOSSES`."""
-        from netwright.nn.losses import LOSSES
+    def dice(self, prediction: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The Dice of all that is scored, see `dice_per_label`."""
+        from netwright.tasks.segmentation.metrics.dice import dice_per_label
 
-        return LOSSES[name]
+        return dice_per_label(prediction, truth, self.labels, list(self.scored.values()))
+
+    def loss_function(self, name: str) -> Loss:
+        """Of `netwright.nn.losses.LOSSES`; for regions, and where voxels are ignored, in its partial form."""
+        from netwright.nn.losses import LOSSES
+        from netwright.nn.partial_losses import PartialLoss
+
+        if not self.regions and not self.ignores:
+            return LOSSES[name]
+        return PartialLoss(name, IGNORED, tuple(region.labels for region in self.regions))
+
+    def class_weights(self, counts: Sequence[int]) -> Tensor:
+        """The weights of the cross-entropy. ``counts``: voxels of each class of the training cases."""
+        from netwright.nn.losses import label_weights
+        from netwright.nn.partial_losses import region_weights
+
+        if self.regions:
+            return region_weights(counts, [region.labels for region in self.regions])
+        return label_weights(counts)
 
     def loss_of_guess(self, training: TrainingProtocol) -> float | None:
-        """The loss if every label is equally likely and nothing overlaps."""
-        return guessed_loss(training, self.classes)
+        """The loss if every label (of a region: in it and outside) is equally likely and nothing overlaps."""
+        return guessed_loss(training, 2 if self.regions else self.classes)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
-        """``dice``, the mean, and one of each label."""
-        return "dice", *(f"dice.{name}" for name in self.label_names)
+        """``dice``, the mean, and one of each label or region."""
+        return "dice", *(f"dice.{name}" for name in self.scored)
 
 
 class Segmentation:
@@ -139,11 +194,22 @@ class Segmentation:
             )
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
-        """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions."""
+        """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions.
+
+        Raises:
+            SettingsError: a CRF is asked for, and the data has regions.
+        """
         from netwright.tasks.segmentation.data import prepared_volumes
         from netwright.tasks.segmentation.problem import make_problem
 
-        return make_problem(prepared_volumes(prepared), settings.slices)
+        volumes = prepared_volumes(prepared)
+        if volumes.regions and settings.postprocessing.crf:
+            raise SettingsError(
+                f"postprocessing.crf = {str(settings.postprocessing.crf).lower()}: the fully connected CRF gives each "
+                f"voxel one label, but regions overlap, and {volumes.dataset} has the regions "
+                f"{', '.join(region.name for region in volumes.regions)}. Leave it out: --set postprocessing.crf=false."
+            )
+        return make_problem(volumes, settings.slices)
 
     def network_task(self, architecture: Mapping[str, Any]) -> SegmentationTask:
         """The task with the labels that the network was trained on."""
@@ -151,10 +217,11 @@ class Segmentation:
             channels=architecture["channels"],
             label_names=tuple(architecture["label_names"]),
             size=tuple(architecture["size"]),
+            regions=tuple(map(Region.from_dict, architecture.get("regions", ()))),
         )
 
     def describe(self, prepared: AnyPrepared, settings: RunSettings) -> dict[str, Any]:
-        """Names and values of the labels, names of the channels, and the axis that slices are normal to."""
+        """Names and values of the labels, regions, names of the channels, and the axis that slices are normal to."""
         from netwright.tasks.segmentation.data import prepared_volumes
 
         volumes = prepared_volumes(prepared)
@@ -163,17 +230,24 @@ class Segmentation:
             "label_values": list(volumes.label_values),
             "channel_names": list(volumes.channel_names),
             "slice_axis": None if settings.slices is None else settings.slices.axis_of(volumes),
+            **({"regions": [region.to_dict() for region in volumes.regions]} if volumes.regions else {}),
         }
 
     def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
-        """The axes that the network sees, and the labels with their values in label maps."""
+        """The axes that the network sees, and the labels with their values in label maps; or the regions, with the
+        values that are written for them.
+        """
         normal = architecture.get("slice_axis")
-        return {
+        values = list(architecture["label_values"])
+        task = self.network_task(architecture)
+        use = {
             "axes": [name for axis, name in enumerate("xyz") if axis != normal],
             "orientation": ORIENTATION,
-            "labels": [BACKGROUND, *architecture["label_names"]],
-            "label_values": list(architecture["label_values"]),
         }
+        if task.regions:
+            written = [values[index] for index in task.written]
+            return {**use, "labels": list(task.scored), "label_values": written, "writing": WRITING}
+        return {**use, "labels": [BACKGROUND, *task.label_names], "label_values": values}
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """With the CRF that was kept for it, if one was."""
@@ -258,24 +332,29 @@ class Segmentation:
         )
 
     def score_names(self, prepared: AnyPrepared) -> tuple[str, ...]:
-        """The foreground labels."""
+        """The foreground labels, or the regions."""
         from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.problem import volume_task
 
-        return prepared_volumes(prepared).label_names
+        return tuple(volume_task(prepared_volumes(prepared)).scored)
 
     def data_facts(
         self, dataset: AnyDataset, prepared: AnyPrepared, settings: RunSettings
     ) -> tuple[tuple[str, str], ...]:
         """Cases, labels, and what a network sees of a volume."""
-        from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.data import ignored_voxels, prepared_volumes, written_regions
 
         volumes = prepared_volumes(prepared)
         size = self.problem(prepared, settings).task.size
         pixels, spacing = " x ".join(map(str, size)), " x ".join(f"{s:.3g}" for s in volumes.spacing)
         whole = len(size) == len(volumes.size)
+        regions = [("regions", written_regions(volumes))] if volumes.regions else []
+        ignored = [("ignored", ignored_voxels(volumes))] if volumes.ignores else []
         return (
             ("dataset", f"{dataset.name}, {len(prepared)} cases, channels {', '.join(dataset.channels)}"),
             ("labels", ", ".join(map(str, volumes.label_names))),
+            *regions,
+            *ignored,
             ("network input", f"{pixels} voxels of {spacing} mm" if whole else f"slices of {pixels} pixels"),
         )
 
@@ -286,13 +365,14 @@ class Segmentation:
         return report_sections(run)
 
     def undefined_metrics(self, prepared: AnyPrepared, cases: Sequence[int]) -> dict[str, str]:
-        """Dice of the labels of which no case has a voxel."""
+        """Dice of the labels or regions of which no case has a voxel."""
         from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.problem import volume_task
 
         volumes = prepared_volumes(prepared)
-        voxels = volumes.class_counts_of(cases)[1:]
-        named = zip(volumes.label_names, voxels, strict=True)
-        return {f"{self.metric}.{name}": name for name, count in named if count == 0}
+        voxels = volumes.class_counts_of(cases)
+        scored = volume_task(volumes).scored.items()
+        return {f"{self.metric}.{name}": name for name, labels in scored if not voxels[list(labels)].any()}
 
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
         """How many label maps."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.batches import PreparedVolumes, whole
-from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.data.volumes.slabs import labels_of
+from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.inference import (
     InferenceSettings,
     is_within,
@@ -24,25 +25,23 @@ def validation_dice(
     network: nn.Module,
     prepared: PreparedVolumes,
     indices: Sequence[int],
-    size: Sequence[int],
-    classes: int,
+    task: SegmentationTask,
     *,
     device: torch.device | str = "cpu",
     batch_size: int = 1,
     mixed_precision: bool = False,
     channels_last: bool = False,
 ) -> NDArray[np.float64]:
-    """Dice on the prepared grid, (cases, classes - 1), NaN where a label is absent from truth and prediction.
+    """Dice on the prepared grid, (cases, what is scored), NaN where a label is absent from truth and prediction.
 
-    Volumes within ``size`` are padded and computed in batches, larger ones by sliding windows. Padding is not
-    counted.
+    Volumes within the network's input are padded and computed in batches, larger ones by sliding windows. Padding is
+    not counted.
 
     Args:
         network: on the device.
         prepared: volumes.
         indices: of the cases.
-        size: of the network's input.
-        classes: with the background.
+        task: the input and output of the network.
         device: where the network is computed.
         batch_size: volumes at once.
         mixed_precision: as in `netwright.training.inference.forward`.
@@ -53,23 +52,29 @@ def validation_dice(
     """
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
     labels = [prepared.label(index) for index in indices]
+    size, written = task.size, task.written
     fits = [is_within(label.shape, size) for label in labels]
-    dice = np.full((len(indices), classes - 1), np.nan)
+    dice = np.full((len(indices), len(task.scored)), np.nan)
     rows = [row for row, fit in enumerate(fits) if fit]
     for start in range(0, len(rows), batch_size):
         chosen = rows[start : start + batch_size]
         images = [prepared.image(indices[row]) for row in chosen]
         air = [prepared.air(indices[row]) for row in chosen]
-        for row, prediction in zip(
-            chosen, predict_padded(network, images, size, air, **settings), strict=True
-        ):
-            dice[row] = dice_per_label(prediction, labels[row], classes)
+        predictions = predict_padded(network, images, size, air, written=written, **settings)
+        for row, prediction in zip(chosen, predictions, strict=True):
+            dice[row] = task.dice(prediction, labels[row])
     for row in (row for row, fit in enumerate(fits) if not fit):
         image = prepared.image(indices[row])
         slabs = predict_volume(
-            network, image, size, batch_size=batch_size, air=prepared.air(indices[row]), **settings
+            network,
+            image,
+            size,
+            batch_size=batch_size,
+            air=prepared.air(indices[row]),
+            written=written,
+            **settings,
         )
-        dice[row] = dice_per_label(slabs.finite().labels(), labels[row], classes)
+        dice[row] = task.dice(slabs.finite().labels(), labels[row])
     return dice
 
 
@@ -77,27 +82,26 @@ def slice_dice(
     network: nn.Module,
     volumes: PreparedVolumes,
     indices: Sequence[int],
-    size: Sequence[int],
+    task: SegmentationTask,
     axis: int,
-    classes: int,
     *,
     device: torch.device | str = "cpu",
     batch_size: int = 1,
     mixed_precision: bool = False,
     channels_last: bool = False,
 ) -> NDArray[np.float64]:
-    """Dice of each volume whose slices along ``axis`` are predicted one by one and stacked, (cases, classes - 1).
+    """Dice of each volume whose slices along ``axis`` are predicted one by one and stacked, (cases, what is scored).
 
     All slices of a volume count, those without foreground among them. Batches are filled with slices of several
-    volumes where these are within ``size``; larger ones are predicted by sliding windows. Padding is not counted.
+    volumes where these are within the network's input; larger ones are predicted by sliding windows. Padding is not
+    counted.
 
     Args:
         network: on the device.
         volumes: prepared.
         indices: of the cases.
-        size: of the network's input.
+        task: the input and output of the network.
         axis: that slices are normal to.
-        classes: with the background.
         device: where the network is computed.
         batch_size: slices at once.
         mixed_precision: as in `netwright.training.inference.forward`.
@@ -107,6 +111,7 @@ def slice_dice(
         FloatingPointError: the network's output is not finite.
     """
     settings = InferenceSettings(device=device, mixed_precision=mixed_precision, channels_last=channels_last)
+    size, written = task.size, task.written
     labels = [volumes.label(index) for index in indices]
     label_maps = [np.empty(label.shape, np.uint8) for label in labels]
     small: list[tuple[int, int]] = []
@@ -116,7 +121,14 @@ def slice_dice(
             continue
         image = whole(volumes.image(index))
         slabs = predict_slices(
-            network, image, size, axis, batch_size=batch_size, air=volumes.air(index), **settings
+            network,
+            image,
+            size,
+            axis,
+            batch_size=batch_size,
+            air=volumes.air(index),
+            written=written,
+            **settings,
         )
         label_maps[row] = slabs.finite().labels()
     for start in range(0, len(small), batch_size):
@@ -125,25 +137,26 @@ def slice_dice(
             np.moveaxis(whole(volumes.image(indices[row])), axis + 1, 0)[position] for row, position in chosen
         ]
         air = [volumes.air(indices[row]) for row, _ in chosen]
-        predictions = predict_padded(network, images, size, air, **settings)
+        predictions = predict_padded(network, images, size, air, written=written, **settings)
         for (row, position), prediction in zip(chosen, predictions, strict=True):
             np.moveaxis(label_maps[row], axis, 0)[position] = prediction
-    dice = [dice_per_label(one, label, classes) for one, label in zip(label_maps, labels, strict=True)]
-    return np.array(dice, dtype=np.float64).reshape(len(indices), classes - 1)
+    dice = [task.dice(one, label) for one, label in zip(label_maps, labels, strict=True)]
+    return np.array(dice, dtype=np.float64).reshape(len(indices), len(task.scored))
 
 
 def dice_of(
-    outputs: Iterable[NDArray[np.floating]], labels: Iterable[NDArray[np.uint8]], classes: int
+    outputs: Iterable[NDArray[np.floating]], labels: Iterable[NDArray[np.uint8]], task: SegmentationTask
 ) -> NDArray[np.float64]:
-    """Dice (cases, classes - 1) of class probabilities (K, X, Y, Z), NaN as in `validation_dice`.
+    """Dice (cases, what is scored) of probabilities (K, X, Y, Z), NaN as in `validation_dice`.
 
     Args:
         outputs: probabilities, one case after the other.
         labels: class indices (X, Y, Z) of the same cases.
-        classes: with the background.
+        task: says what the probabilities mean.
     """
-    rows = [
-        dice_per_label(output.argmax(0).astype(np.uint8), label, classes)
-        for output, label in zip(outputs, labels, strict=True)
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), classes - 1)
+    rows = []
+    for output, label in zip(outputs, labels, strict=True):
+        regions = bool(task.written)
+        prediction = labels_of(output, task.written) if regions else output.argmax(0).astype(np.uint8)
+        rows.append(task.dice(prediction, label))
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(task.scored))

@@ -14,7 +14,6 @@ from torch import nn
 from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
 from netwright.means import mean_scores
-from netwright.nn.losses import label_weights
 from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
@@ -27,8 +26,9 @@ from netwright.training.seeding import derive_seed
 class VolumeProblem:
     """Segment each volume: a `Problem` whose scores are Dice, (cases, foreground labels), on the prepared grid.
 
-    Metrics: ``dice``, the mean over cases and foreground labels, and ``dice.<label name>``, left out where no case
-    has the label. Classes are weighted in the loss by their voxels in the training cases.
+    Where the task has regions, these stand for the labels in all scores. Metrics: ``dice``, the mean over cases and
+    foreground labels, and ``dice.<label name>``, left out where no case has the label. Classes are weighted in the loss
+    by their voxels in the training cases.
 
     Args:
         prepared: the volumes.
@@ -55,7 +55,7 @@ class VolumeProblem:
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
         """The protocol's, with the class weights of the cases."""
-        weights = label_weights(self._prepared.class_counts_of(cases))
+        weights = self.task.class_weights(self._prepared.class_counts_of(cases).tolist())
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
@@ -74,16 +74,15 @@ class VolumeProblem:
         computed = InferenceSettings(
             device=device, mixed_precision=protocol.mixed_precision, channels_last=protocol.channels_last
         )
-        size, classes, at_once = self.task.size, self.task.classes, protocol.batch_size
+        at_once = protocol.batch_size
         patches = [self._patches(case, protocol) for case in cases]
-        dice = np.full((len(cases), classes - 1), np.nan)
+        dice = np.full((len(cases), len(self.task.scored)), np.nan)
         whole = [row for row, of_case in enumerate(patches) if not of_case]
         dice[whole] = validation_dice(
             network,
             self._prepared,
             [cases[row] for row in whole],
-            size,
-            classes,
+            self.task,
             batch_size=at_once,
             **computed,
         )
@@ -94,8 +93,7 @@ class VolumeProblem:
                     self._prepared,
                     cases[row],
                     of_case,
-                    size,
-                    classes,
+                    self.task,
                     batch_size=at_once,
                     **computed,
                 )
@@ -107,7 +105,7 @@ class VolumeProblem:
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
     ) -> Iterator[NDArray[np.floating]]:
-        """Class probabilities (K, X, Y, Z) of each volume."""
+        """Probabilities (K, X, Y, Z) of each volume."""
         for case in cases:
             slabs = predict_volume(
                 network,
@@ -118,12 +116,13 @@ class VolumeProblem:
                 mixed_precision=protocol.mixed_precision,
                 channels_last=protocol.channels_last,
                 air=self._prepared.air(case),
+                written=self.task.written,
             )
             yield slabs.finite().whole()
 
     def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
-        """Dice (cases, foreground labels) of the likeliest classes."""
-        return dice_of(outputs, (self._prepared.label(case) for case in cases), self.task.classes)
+        """Dice (cases, foreground labels) of the labels that probabilities give."""
+        return dice_of(outputs, (self._prepared.label(case) for case in cases), self.task)
 
     def metrics(self, scores: NDArray[np.float64]) -> dict[str, float]:
         """``dice`` and ``dice.<label name>``."""
@@ -167,7 +166,5 @@ def training_batches(
 
 def dice_metrics(task: SegmentationTask, scores: NDArray[np.float64]) -> dict[str, float]:
     """The metrics of Dice (cases, foreground labels), as `mean_scores` has them; ``dice`` is NaN without a case."""
-    cases = {
-        str(row): dict(zip(task.label_names, dice, strict=True)) for row, dice in enumerate(scores.tolist())
-    }
+    cases = {str(row): dict(zip(task.scored, dice, strict=True)) for row, dice in enumerate(scores.tolist())}
     return {task.metric: math.nan, **mean_scores(cases, task.metric)}

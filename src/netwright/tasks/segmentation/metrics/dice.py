@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,19 +11,25 @@ from netwright.means import mean_known
 
 
 def dice_per_label(
-    prediction: NDArray[np.integer], truth: NDArray[np.integer], classes: int
+    prediction: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    classes: int,
+    regions: Sequence[Sequence[int]] | None = None,
 ) -> NDArray[np.float64]:
-    """Dice of each foreground label, (classes - 1,): 2 |A and B| / (|A| + |B|).
+    """Dice of each foreground label, (classes - 1,), or of each region: 2 |A and B| / (|A| + |B|).
 
     NaN where a label is absent from both, 0 where it is absent from one of them.
 
     >>> dice_per_label(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]), classes=4).round(3)
     array([0.667, 0.667,   nan])
+    >>> dice_per_label(np.array([0, 1, 1, 2]), np.array([1, 1, 2, 255]), classes=3, regions=[(1, 2), (2,)])
+    array([0.8, 0. ])
 
     Args:
         prediction: class indices under ``classes``, of any shape.
-        truth: the same.
+        truth: the same; where it is ``classes`` or above, voxels are ignored.
         classes: background included.
+        regions: the labels of each, which may overlap; None: each foreground label is one.
 
     Raises:
         ValueError: the shapes differ.
@@ -31,10 +39,14 @@ def dice_per_label(
             f"Prediction and truth must have one shape, got {prediction.shape} and {truth.shape}."
         )
     pairs = truth.ravel().astype(np.int64) * classes + prediction.ravel()
-    confusion = np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-    sizes = confusion.sum(0) + confusion.sum(1)
+    counts = np.bincount(pairs, minlength=classes * classes)[: classes * classes]
+    confusion = counts.reshape(classes, classes)
+    within = np.eye(classes, dtype=np.int64)[1:]  # (what is scored, classes)
+    if regions is not None:
+        within = np.array([[index in region for index in range(classes)] for region in regions], np.int64)
+    sizes = within @ (confusion.sum(0) + confusion.sum(1))
     with np.errstate(invalid="ignore"):
-        return np.asarray(2 * confusion.diagonal() / sizes)[1:]
+        return np.asarray(2 * (within @ confusion * within).sum(1) / sizes)
 
 
 def mean_dice(dice: NDArray[np.float64]) -> float:

@@ -15,19 +15,25 @@ PERCENTILE = 95.0
 
 
 def hausdorff_95_per_label(
-    prediction: NDArray[np.integer], truth: NDArray[np.integer], classes: int, spacing: Sequence[float]
+    prediction: NDArray[np.integer],
+    truth: NDArray[np.integer],
+    classes: int,
+    spacing: Sequence[float],
+    regions: Sequence[Sequence[int]] | None = None,
 ) -> NDArray[np.float64]:
-    """Hausdorff distance of each foreground label, (classes - 1,), in mm: the larger of the 95th percentiles of the
-    distances from either surface to the other, between centres of voxels, by MONAI.
+    """Hausdorff distance of each foreground label, (classes - 1,), or of each region, in mm: the larger of the 95th
+    percentiles of the distances from either surface to the other, between centres of voxels, by MONAI.
 
     NaN where a label is absent from both; infinite where it is absent from one, for which there is no distance. A
-    volume of one slice, along whichever axis, is a picture: its surfaces are outlines.
+    volume of one slice, along whichever axis, is a picture: its surfaces are outlines. Voxels that are ignored belong
+    to no label, so that both surfaces end where they begin.
 
     Args:
         prediction: class indices (X, Y, Z) under ``classes``.
-        truth: the same.
+        truth: the same; where it is ``classes`` or above, voxels are ignored.
         classes: background included.
         spacing: of the voxels along X, Y and Z, in mm.
+        regions: as in `netwright.tasks.segmentation.metrics.dice.dice_per_label`.
 
     Raises:
         ValueError: the shapes differ, or are not of three axes.
@@ -41,9 +47,12 @@ def hausdorff_95_per_label(
         )
     flat = [axis for axis in range(3) if truth.shape[axis] == 1][-1:]  # two axes stay, as MONAI needs
     steps = np.delete(np.asarray(spacing, dtype=np.float64), flat).tolist()
-    distances = np.full(classes - 1, np.nan)
-    for label in range(1, classes):
-        pair = [torch.from_numpy(array == label)[None, None] for array in (prediction, truth)]
+    scored = [(label,) for label in range(1, classes)] if regions is None else regions
+    prediction = np.where(truth < classes, prediction, 0) if int(truth.max()) >= classes else prediction
+    distances = np.full(len(scored), np.nan)
+    for row, labels in enumerate(scored):
+        masks = (np.isin(array, labels) for array in (prediction, truth))
+        pair = [torch.from_numpy(mask)[None, None] for mask in masks]
         there = [bool(mask.any()) for mask in pair]
         if all(there):
             one, other = (mask.squeeze(2 + flat[0]) if flat else mask for mask in pair)
@@ -52,9 +61,9 @@ def hausdorff_95_per_label(
                 distance = compute_hausdorff_distance(
                     one, other, include_background=True, percentile=PERCENTILE, spacing=steps
                 )
-            distances[label - 1] = float(distance)
+            distances[row] = float(distance)
         elif any(there):
-            distances[label - 1] = np.inf
+            distances[row] = np.inf
     return distances
 
 

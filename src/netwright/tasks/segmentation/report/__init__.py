@@ -7,6 +7,7 @@ from dataclasses import replace
 from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.sections import Section
+from netwright.tasks.segmentation.data import prepared_volumes
 from netwright.tasks.segmentation.postprocessing import read_fitted
 from netwright.tasks.segmentation.report.cases import cases_section, overlays
 from netwright.tasks.segmentation.report.crf import CRF, crf_section
@@ -23,7 +24,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
     return (
         distances_section(run.comparison),
         crf_section(replace(run.comparison, contestants=contestants)),
-        cases_section(overlays(run), run.comparison),
+        cases_section(overlays(run), run.comparison, prepared_volumes(run.prepared).label_names),
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from markupsafe import Markup
 
 from netwright.data.io.volumes import label_ending, read_image, read_label
+from netwright.data.volumes.prepared import Prepared
+from netwright.data.volumes.regions import IGNORED
 from netwright.means import mean_known
 from netwright.report import formatting
 from netwright.report.draw.overlays import OverlayCase, draw_overlay, is_planar, label_colour
@@ -44,40 +46,48 @@ PLANES = (
 
 
 def overlays(run: ReportedRun) -> tuple[OverlayCase, ...]:
-    """The cases, with image, truth and prediction. Empty before the searched network has been tested."""
+    """The cases, with image, truth and prediction, the latter two without voxels that are ignored. Empty before the
+    searched network has been tested.
+    """
     searched = run.searched
     if searched is None:
         return ()
     cases = {case.name: case for case in run.test if isinstance(case, LabelledCase)}
-    values = prepared_volumes(run.prepared).label_values
+    volumes = prepared_volumes(run.prepared)
     means = {case: mean_known(dice.values()) for case, dice in searched.contestant.scores.items()}
     drawn = []
     for name, role in worst_median_best(means).items():
         case = cases[name]
         prediction = run.predictions / f"{name}{label_ending(case.images[0])}"
-        drawn.append(_overlay(role, case, means[name], prediction, values))
+        drawn.append(_overlay(role, case, means[name], prediction, volumes))
     return tuple(drawn)
 
 
-def _overlay(
-    role: str, case: LabelledCase, dice: float, prediction: Path, values: Sequence[int]
-) -> OverlayCase:
+def _overlay(role: str, case: LabelledCase, dice: float, prediction: Path, volumes: Prepared) -> OverlayCase:
     image = read_image(case.images, case.time)
-    predicted = read_label(prediction, image.grid)
+    values = volumes.label_values
+    truth = case.classes(image.grid, values)
+    predicted = np.searchsorted(np.asarray(values), read_label(prediction, image.grid)).astype(np.uint8)
+    known = truth != IGNORED
     coloured = image.array.shape[0] == COLOURS and image.array.shape[-1] == 1
     return OverlayCase(
         role=role,
         name=case.name,
         dice=dice,
         image=np.moveaxis(image.array, 0, -1) if coloured else image.array[0],
-        truth=case.classes(image.grid, values),
-        prediction=np.searchsorted(np.asarray(values), predicted).astype(np.uint8),
+        truth=truth * known,
+        prediction=predicted * known,
         spacing=image.spacing,
     )
 
 
-def cases_section(cases: Sequence[OverlayCase], comparison: Comparison) -> Section:
+def cases_section(cases: Sequence[OverlayCase], comparison: Comparison, labels: Sequence[str]) -> Section:
     """Each case as a picture, with what every tested network reached on it.
+
+    Args:
+        cases: those that are shown.
+        comparison: of the networks.
+        labels: the names of the foreground labels in the pictures, in order of class index.
 
     Raises:
         ValueError: image and label maps of a case differ in shape, or an image is not one.
@@ -86,18 +96,18 @@ def cases_section(cases: Sequence[OverlayCase], comparison: Comparison) -> Secti
     if cases:
         planar = any(is_planar(case) for case in cases)
         caption = Sentences((CAPTION.format(planes="" if planar else PLANES),), "caption")
-        blocks = (caption, *(_case(case, comparison) for case in cases))
+        blocks = (caption, *(_case(case, comparison, labels) for case in cases))
     return Section("cases", "Worst, median and best case", blocks, TASK + 1, link="Cases")
 
 
-def _case(case: OverlayCase, comparison: Comparison) -> Case:
+def _case(case: OverlayCase, comparison: Comparison, labels: Sequence[str]) -> Case:
     overlay = draw_overlay(case)
     planes = "" if is_planar(case) else " in three planes"
     alt = f"{case.role} case {case.name}: image, truth and prediction{planes}"
     blocks = (
         Heading(f"{case.role.capitalize()}: {formatting.dice(case.dice)} Dice"),
         Sentences((case.name,)),
-        _legend(case, comparison.labels),
+        _legend(case, labels),
         *_scores(case, comparison),
         Sentences((_size(case, cropped=overlay.cropped, slices=overlay.slices),), "caption"),
     )
