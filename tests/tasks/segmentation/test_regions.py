@@ -20,6 +20,9 @@ from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
 from netwright.data.volumes.regions import IGNORE, IGNORED, Region
 from netwright.data.volumes.slices import SliceSettings
 from netwright.nn.ensemble import Ensemble
+from netwright.nn.losses import main_output
+from netwright.spaces.auto.segmentation import EncoderDecoderSpace
+from netwright.spaces.auto.two_stages import TwoStages, magnified
 from netwright.tasks.segmentation.data import LabelledCase
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.metrics.surface_distance import hausdorff_95_per_label
@@ -149,6 +152,22 @@ def test_every_loss_learns_regions(prepared: Prepared, loss: str) -> None:
     before = problem.scores(network, (8, 9), protocol, CPU).mean()
     train(network, problem, tuple(range(8)), (8, 9), protocol, seed=0)
     assert problem.scores(network, (8, 9), protocol, CPU).mean() > max(0.9, before + 0.1)
+
+
+def test_a_first_stage_hands_on_the_probability_of_each_region() -> None:
+    """Not a share of all regions, as of classes that exclude one another."""
+    space = EncoderDecoderSpace(channels=2, classes=3, size=(16, 16, 16), low_resolution=(2, 2, 2))
+    choice = {**space.starting_choice(), "low_resolution": True}
+    network = space.build(choice, replace(TASK, channels=2, size=(16, 16, 16))).eval()
+    assert isinstance(network, TwoStages)
+    seen: list[torch.Tensor] = []
+    network.second.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = torch.randn(1, 2, 16, 16, 16)
+    with torch.no_grad():
+        network(images)
+        expected = magnified(main_output(network.first(images[:, 1:])), (2, 2, 2)).sigmoid()
+    torch.testing.assert_close(seen[0][:, 1:], expected)
+    assert (expected.sum(1) - 1).abs().max() > 0.1
 
 
 def segmenter(network: nn.Module, **changes: Any) -> Segmenter:

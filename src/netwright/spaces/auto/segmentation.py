@@ -303,7 +303,8 @@ class EncoderDecoderSpace:
         if not self._in_stages(choice):
             return WithoutSurroundings(second)
         first = EncoderDecoder(self._first(choice), task.channels // 2, task.classes)
-        return TwoStages(first, second, self.low_resolution)
+        sigmoid = getattr(task, "output", None) == "sigmoid"
+        return TwoStages(first, second, self.low_resolution, sigmoid=sigmoid)
 
     def _in_stages(self, choice: Choice) -> bool:
         return bool(self._values(choice)["low_resolution"])

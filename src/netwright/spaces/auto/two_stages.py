@@ -25,10 +25,14 @@ class TwoStages(nn.Module):
         first: for the surroundings, to logits of the classes.
         second: for the image with a further channel for each class.
         factors: how many times as long voxels of the surroundings are along each axis.
+        sigmoid: whether the classes are regions, which do not exclude one another.
     """
 
-    def __init__(self, first: nn.Module, second: nn.Module, factors: Sequence[int]) -> None:
+    def __init__(
+        self, first: nn.Module, second: nn.Module, factors: Sequence[int], *, sigmoid: bool = False
+    ) -> None:
         super().__init__()
+        self.sigmoid = sigmoid
         self.first, self.second, self.factors = first, second, tuple(factors)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -38,7 +42,8 @@ class TwoStages(nn.Module):
         """
         near, far = images.chunk(2, 1)
         coarse = magnified(main_output(self.first(far)), self.factors)
-        outputs = self.second(torch.cat([near, coarse.softmax(1).to(near.dtype)], 1))
+        probabilities = coarse.sigmoid() if self.sigmoid else coarse.softmax(1)
+        outputs = self.second(torch.cat([near, probabilities.to(near.dtype)], 1))
         if not self.training:
             return main_output(outputs)
         return (*outputs, coarse) if isinstance(outputs, tuple) else (outputs, coarse)
