@@ -22,6 +22,7 @@ from netwright.data.samples.images import (
 from netwright.data.samples.inpainting import write_inpainting_sample
 from netwright.data.samples.phantoms import write_sample
 from netwright_tests import EXECUTABLE, SMALL
+from postgresql_server import PASSWORD, PostgreSQL, started_server
 from processes import pytest_timeout_set_timer, run
 from shared_workers import SharedWorkers
 
@@ -127,6 +128,20 @@ def installed() -> Command:
         return run([EXECUTABLE, *arguments], seconds=timeout, cwd=cwd)
 
     return command
+
+
+@pytest.fixture(scope="session")
+def _postgresql() -> Iterator[PostgreSQL]:
+    server = started_server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgresql(_postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> PostgreSQL:
+    """A real server, whose password is in the environment."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    return _postgresql
 
 
 @pytest.fixture(scope="session")

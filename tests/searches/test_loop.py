@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,69 +11,19 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from answering import Answering, killed, settings_of, trained
 from netwright.errors import SettingsError, StorageError
-from netwright.execution.base import WorkerLost
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import best_of, record_of
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
-from netwright.settings import BudgetSettings, RunSettings, parse_settings
+from netwright.settings import BudgetSettings, RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
 from netwright.strategies.makers import make_sampler
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Cost, Outcome, Status
-
-Answer = Callable[[CandidateJob], Any]
-
-
-def trained(dice: float) -> dict[str, Any]:
-    return Outcome(Status.COMPLETE, metrics={"dice": dice}, cost=Cost(parameters=10), epochs=1).to_dict()
-
-
-def killed() -> WorkerLost:
-    return WorkerLost(9, "gone")
-
-
-class Answering:
-    """An executor that answers at once, or, given ``hold``, only when the test releases it."""
-
-    def __init__(self, answer: Answer, hold: bool = False) -> None:
-        self.answer = answer
-        self.hold = hold
-        self.jobs: list[CandidateJob] = []
-        self.waiting: deque[tuple[Future[Any], CandidateJob]] = deque()
-
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.jobs.append(arguments[0])
-        self.waiting.append((future, arguments[0]))
-        if not self.hold:
-            self.release()
-        return future
-
-    def release(self) -> None:
-        future, job = self.waiting.popleft()
-        try:
-            future.set_result(self.answer(job))
-        except Exception as error:
-            future.set_exception(error)
-
-    def shutdown(self) -> None:
-        pass
-
-
-def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
-    values: dict[str, Any] = {
-        "recipe": "segnas4",
-        "dataset": {"path": str(tmp_path)},
-        "space": {"name": "segnas4"},
-        "strategy": {"name": "controlled-random-search", "population": 6},
-        "objective": "dice",
-        "budget": {"trials": 12},
-    }
-    return parse_settings(values | changes)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from netwright.api.joining import begin_study, find_study, join_study
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus, conduct
 from netwright.execution.guard import leaving_nothing, require_guard
@@ -20,7 +21,7 @@ from netwright.planning.one_shot_cost import OneShotPlan, plan_one_shot
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
-from netwright.runs.folder import create_run_folder, open_run_folder
+from netwright.runs.folder import create_run_folder, default_output, open_run_folder
 from netwright.runs.trust import remember_code
 from netwright.training.outcome import Status
 
@@ -116,10 +117,20 @@ def create_run(
         SettingsWarning: the search is shorter than its strategy's exploration, or there are too few validation cases.
     """
     draft, context = first_draft(dataset, recipe, user), Context(user, output, on_stage)
+    there = find_study(draft.storage, output or default_output(draft.dataset.path, draft.recipe))
+    if there is not None:
+        on_stage(f"taking part in the study {there.study}")
+        given = user.values() | {"dataset.path": str(draft.dataset.path)}
+        given |= {} if recipe is None else {"recipe": recipe}
+        run = join_study(there, output, given, trust_code=user.trust_code)
+        if "space.network" in draft.user_set:
+            remember_code(run.settings.space)
+        return run
     take_steps(draft, context, *Chapter)
     settings = draft.finished()
     remember_code(settings.space)
-    folder = create_run_folder(context.folder, settings, context.splits, numbered=output is None)
+    settings, splits = begin_study(settings, context.splits, context.folder)
+    folder = create_run_folder(context.folder, settings, splits, numbered=output is None)
     return Run(folder, trust_code=user.trust_code)
 
 

@@ -14,6 +14,7 @@ from netwright.errors import RunError
 from netwright.execution.base import Executor
 from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
+from netwright.execution.notes import say_once
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
@@ -22,9 +23,10 @@ from netwright.runs.clock import SPENT
 from netwright.runs.cost import metered
 from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import Drawer
+from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
-from netwright.runs.storage import storage_errors
+from netwright.runs.storage import driving, storage_errors
 from netwright.runs.trials import Records, TrialRecord, best_of, count_statuses
 from netwright.runs.versions import RESUMED, stated, version_warning, with_resumption
 from netwright.searches.components import open_study, problem_of
@@ -58,25 +60,30 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+        finished = True
         try:
             # One executor for both parts: a worker takes seconds to start.
             with (
                 metered(folder, settings),
                 following(folder.root, settings.log) as follower,
+                driving(folder) as driver,
                 make_executor(machine.workers, machine.threads, limit, name=machine.executor) as executor,
             ):
-                search(folder, settings, run_data, executor, follower, on_status)
+                search(folder, settings, run_data, executor, follower, on_status, driver)
                 if settings.race is not None:
                     end_race(folder, settings, run_data, executor, follower, on_status)
                 elif comparison_hours(folder, settings) > 0:
-                    compare(folder, settings, run_data, executor, follower, on_status)
+                    finished = compare_once(folder, settings, run_data, executor, follower, on_status, driver)
+                if finished:
+                    driver.finish()
         except KeyboardInterrupt:
             if settings.race is not None:
                 keep_best(folder, settings, run_data)
                 write_report(folder, settings, run_data)
             raise
         write_report(folder, settings, run_data)
-        write_json(folder.root / FINISHED, {"finished": time.time()})
+        if finished:
+            write_json(folder.root / FINISHED, {"finished": time.time()})
     if on_status is not None:
         on_status(read_status(folder))
 
@@ -95,6 +102,7 @@ def search(
     executor: Executor,
     follower: Follower,
     on_status: OnStatus | None,
+    driver: Driver,
 ) -> None:
     """The search part of `conduct`, until its budget is spent.
 
@@ -105,11 +113,14 @@ def search(
         executor: trains candidates. A search inside one training has its own.
         follower: logs trials and epochs.
         on_status: called with the state of the run.
+        driver: this process as one that works on the study.
 
     Raises:
-        RunError: the budget is spent, and no candidate has a reward.
+        RunError: the budget is spent, and no candidate has a reward; or another driver works on a study that takes one.
     """
-    study = open_study(folder, settings)
+    if settings.race is not None or settings.supernet is not None:
+        _require_alone(folder, settings, driver)
+    study = open_study(folder, settings, driver.storage)
     space = make_space(settings.space)
     drawer = Drawer(folder, settings, space, problem_of(settings, run_data.prepared).task)
     trials = Records(study)
@@ -127,7 +138,7 @@ def search(
         follower.follow(trials.read())
         return
     work = (
-        Search(folder, settings, run_data.data, study, space, executor)
+        Search(folder, settings, run_data.data, study, space, executor, driver)
         if settings.race is None
         else race_of(folder, settings, run_data, study, space, executor)
     )
@@ -136,6 +147,47 @@ def search(
     records = trials.read()
     if best_of(records) is None:
         raise RunError(_nothing_trained(folder, settings, records))
+
+
+def _require_alone(folder: RunFolder, settings: RunSettings, driver: Driver) -> None:
+    """Refuses a second driver where the study takes only one.
+
+    Raises:
+        RunError: there is another one.
+    """
+    other = driver.reserve("search")
+    if other is not None:
+        kind = "trainings go on" if settings.race is not None else "networks share their weights"
+        raise RunError(
+            f"{folder.root}: {other}, works on this study, and a search whose {kind} is of one process. Wait until "
+            "that one has ended, or start a study of your own; with --recipe segnas4, for example, several may search."
+        )
+
+
+def compare_once(
+    folder: RunFolder,
+    settings: RunSettings,
+    run_data: RunData,
+    executor: Executor,
+    follower: Follower,
+    on_status: OnStatus | None,
+    driver: Driver,
+) -> bool:
+    """The final comparison, if no other driver of the study makes it or has made it. Arguments as for `search`.
+
+    Returns:
+        Whether the comparison is made.
+    """
+    other = None if driver.finished() else driver.reserve("comparison")
+    if other is not None:
+        say_once(f"The search has ended. The final comparison is made by {other}.")
+        return False
+    where = driver.finished()  # another one may have made it while this one waited
+    if where is None:
+        compare(folder, settings, run_data, executor, follower, on_status)
+    elif not (folder.root / COMPARING).exists():
+        say_once(f"The final comparison has been made in {where}.")
+    return True
 
 
 def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> str:

@@ -149,6 +149,10 @@ def create_series(
     what = "folds" if folds else "splits"
     if splits < 2:
         raise SettingsError(f"--{what} is {splits}: expected 2 or more runs. Leave it out for one.")
+    if "storage.url" in user.values():
+        raise SettingsError(
+            f"--{what} makes runs with a study each, and --storage is for one. Leave one of them out."
+        )
     root = output or default_output(dataset, f"{splits}-{what}")
     require_new_folder(root)
     seed = user.seed if user.seed is not None else user.repeat.seed if user.repeat is not None else 0

@@ -13,8 +13,8 @@ import typer
 
 from netwright import __version__
 from netwright.cli.completion import complete_sample
-from netwright.cli.conduct import conduct, conduct_series, resume_series, stage, warnings_of_settings
-from netwright.cli.console import err, opened_run, out, print_json, print_lines
+from netwright.cli.conduct import conduct, conduct_series, stage, warnings_of_settings
+from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.options import (
     CompareOption,
     DatasetArgument,
@@ -32,14 +32,15 @@ from netwright.cli.options import (
     ObjectiveOption,
     RecipeOption,
     RegionOption,
-    RunArgument,
     SeedOption,
     SetOption,
     SingleOption,
     SpaceOption,
     SplitFileOption,
     SplitsOption,
+    StorageOption,
     StrategyOption,
+    StudyOption,
     TrialsOption,
     TrustOption,
     VerdictOption,
@@ -51,6 +52,7 @@ from netwright.cli.options import (
     read_user_settings,
 )
 from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
+from netwright.cli.running import resume, status
 from netwright.errors import NetwrightError, SettingsError
 from netwright.execution.notes import LOGGER
 from netwright.execution.signals import INTERRUPTED, ended_by_signals
@@ -267,6 +269,8 @@ def search(
     log: LogOption = None,
     splits: SplitsOption = None,
     folds: FoldsOption = None,
+    storage: StorageOption = None,
+    study: StudyOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Search a network, compare it with a default or with standard networks, and write a report."""
@@ -294,6 +298,8 @@ def search(
         single=single,
         compare=compare,
         logs=log,
+        storage=storage,
+        study=study,
         repeat=None if settings is None else read_settings(settings),
         trust_code=trust_code,
     )
@@ -308,50 +314,7 @@ def search(
     conduct(run)
 
 
-@app.command()
-def resume(
-    run: RunArgument,
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            "--hours",
-            callback=finite,
-            help="More wall time, for auto: the best trainings go on, also of a finished run.",
-        ),
-    ] = None,
-    compare: CompareOption = None,
-    max_pixels: MaxPixelsOption = None,
-    trust_code: TrustOption = False,
-) -> None:
-    """Continue a run, or a series of runs, that was stopped or killed."""
-    from netwright.runs.series import is_series
-
-    if is_series(run):
-        resume_series(run, hours, compare, trust_code=trust_code)
-        return
-    opened = opened_run(run, trust_code=trust_code)
-    told = opened.other_versions()
-    if told is not None:
-        err.print(f"versions   {told}.", markup=False)
-    conduct(opened, hours, compare)
-
-
-@app.command()
-def status(run: RunArgument, as_json: JsonOption = False) -> None:
-    """Show the progress of a run, or of a series of runs, also while it runs."""
-    from netwright.api.series import runs_in
-    from netwright.cli.tables import status_lines
-    from netwright.runs.series import is_series
-
-    found = [opened.status() for opened in runs_in([run])]
-    if as_json:
-        print_json([one.to_dict() for one in found] if is_series(run) else found[0].to_dict())
-        return
-    for one in found:
-        print_lines(status_lines(one))
-
-
-for verb in (train, evaluate, predict, export, compare, report, dashboard):
+for verb in (resume, status, train, evaluate, predict, export, compare, report, dashboard):
     app.command()(verb)
 
 

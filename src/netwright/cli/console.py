@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from netwright.errors import SettingsError
 from netwright.files import json_text
 
 if TYPE_CHECKING:
@@ -27,6 +29,50 @@ def print_lines(lines: Iterable[str], console: Console = out) -> None:
     """Print lines unchanged, without interpreting markup in them."""
     for line in lines:
         console.print(line, markup=False)
+
+
+@contextlib.contextmanager
+def located_run(run: Path | None, storage: str | None, study: str | None) -> Iterator[Run]:
+    """A run to look at, by its folder, or by its study in a database.
+
+    Args:
+        run: its folder; None: it is a study.
+        storage: the URL of the database.
+        study: the name of the study.
+
+    Raises:
+        SettingsError: neither was given, or both.
+        RunError: there is no such run or study.
+        StorageError: the database cannot be used.
+    """
+    from netwright.api import open_run
+    from netwright.api.joining import study_at, visited_study
+
+    given = study_of(run, storage, study)
+    if given is None:
+        assert run is not None
+        yield open_run(run)
+    else:
+        with visited_study(study_at(*given)) as visited:
+            yield visited
+
+
+def study_of(run: Path | None, storage: str | None, study: str | None) -> tuple[str, str] | None:
+    """The database and the name of the study that a verb is for; None where it is for a run folder.
+
+    Args:
+        run: the folder, if it was given.
+        storage: the URL of the database, if it was given.
+        study: the name of the study, if it was given.
+
+    Raises:
+        SettingsError: neither was given, or both.
+    """
+    if run is not None and storage is None and study is None:
+        return None
+    if run is None and storage is not None and study is not None:
+        return storage, study
+    raise SettingsError("Give the folder of a run, or --storage URL and --study NAME.")
 
 
 def opened_run(run: Path, *, trust_code: bool) -> Run:

@@ -20,11 +20,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import BaseStorage
 
-from netwright.errors import NetwrightError, RunError
+from netwright.errors import NetwrightError, RunError, StorageError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import place_of
 from netwright.runs.storage import has_storage, reading_storage, storage_stamp
-from netwright.runs.trials import STUDY_NAME
 
 HOST = "127.0.0.1"
 
@@ -232,7 +232,7 @@ class Pages:
         with contextlib.ExitStack() as files:
             storage = files.enter_context(reading_storage(self._folder))
             try:
-                study = storage.get_study_id_from_name(STUDY_NAME)
+                study = storage.get_study_id_from_name(place_of(self._folder).study)
             except KeyError:
                 raise RunError(
                     f"{self._folder.root} has no trials to show yet. Start the search first."
@@ -293,7 +293,7 @@ class Pages:
             self._changed.notify_all()
 
     def _answered(self, environ: Environ) -> _Answer:
-        with contextlib.suppress(RunError):  # then the last copy is shown
+        with contextlib.suppress(RunError, StorageError):  # then the last copy is shown
             self.refresh()
         with self._reading() as copy:
             if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder (or .npz file) of images.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run, as given to search -o.")]
+RunOrNoneArgument = Annotated[
+    Path | None, typer.Argument(help="Folder of a run, as given to search -o; or give --storage and --study.")
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database for the trials, postgresql+psycopg://USER@HOST/DATABASE, which several searches may use.",
+    ),
+]
+StudyOption = Annotated[
+    str | None, typer.Option("--study", metavar="NAME", help="Name of the study in that database.")
+]
 RecipeOption = Annotated[
     str | None,
     typer.Option(
@@ -221,6 +235,8 @@ def read_user_settings(
     logs: Sequence[str] | None = None,
     split_file: Path | None = None,
     fold: int | None = None,
+    storage: str | None = None,
+    study: str | None = None,
     **options: Any,
 ) -> UserSettings:
     """The settings that the options ask for, checked as far as texts can be.
@@ -237,6 +253,8 @@ def read_user_settings(
         "objective": objective,
         "dataset.split_file": None if split_file is None else str(split_file),
         "dataset.fold": fold,
+        "storage.url": storage,
+        "storage.study": study,
     }
     named: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
     named |= read_assignments(list(assignments or []))

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from netwright.cli.completion import complete_export
-from netwright.cli.console import err, opened_run, out, print_json, print_lines
+from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -22,6 +22,9 @@ from netwright.cli.options import (
     MaxPixelsOption,
     NoCRFOption,
     RunArgument,
+    RunOrNoneArgument,
+    StorageOption,
+    StudyOption,
     TrialOption,
     TrustOption,
     finite,
@@ -218,27 +221,38 @@ def export(
 
 
 def report(
-    run: RunArgument,
+    run: RunOrNoneArgument = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File or folder for the report; by default the run's folder."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="File or folder for the report; by default the run's folder, or for a study this one.",
+        ),
     ] = None,
+    storage: StorageOption = None,
+    study: StudyOption = None,
 ) -> None:
     """Write the report of a run, or of a series of runs, also before its end."""
-    from netwright.api import open_run
     from netwright.api.series import open_series
     from netwright.runs.series import is_series
 
-    opened = open_series(run) if is_series(run) else open_run(run)
-    out.print(f"report     {opened.report(output)}", markup=False)
+    if run is not None and is_series(run):
+        written = open_series(run).report(output)
+    else:
+        with located_run(run, storage, study) as opened:
+            written = opened.report(output if run is not None else output or Path())
+    out.print(f"report     {written}", markup=False)
 
 
 def dashboard(
-    run: RunArgument,
+    run: RunOrNoneArgument = None,
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8080,
+    storage: StorageOption = None,
+    study: StudyOption = None,
 ) -> None:
     """Show a run's trials live in the browser (optuna-dashboard, on this machine only)."""
-    from netwright.api import open_run
     from netwright.cli.dashboard import serve
 
-    serve(open_run(run).folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))
+    with located_run(run, storage, study) as opened:
+        serve(opened.folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))

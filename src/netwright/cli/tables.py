@@ -51,6 +51,7 @@ def status_lines(status: RunStatus) -> list[str]:
         lines.append(_default(status.race))
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
+    lines += [f"{'by' if number == 0 else '':6} {driver}" for number, driver in enumerate(status.drivers)]
     if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
     return lines

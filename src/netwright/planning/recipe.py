@@ -82,6 +82,7 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
         )
     values = user.repeat.model_dump(mode="json")
     values["dataset"] |= source
+    values["storage"]["study"] = None  # that is the other run's
     values["preprocessing"]["ct_intensities"] = None  # perhaps of cases that are for testing now
     if "space.network" in user.user_set():
         values["space"].pop("folder", None)  # that of another network

@@ -15,6 +15,8 @@ SAVE_EVERY_SECONDS = 5.0
 class Clock:
     """Wall time of a search. A process that is killed loses at most the seconds since the last `save`.
 
+    Where several processes search at once, the time of the one that began first counts for all.
+
     Args:
         study: where it is stored.
         hours: the limit; None: there is none.
@@ -52,5 +54,7 @@ class Clock:
     def save(self, *, now: bool = False) -> None:
         """Stores the seconds spent: every few seconds, or at once with ``now``."""
         if now or self._now() - self._saved >= SAVE_EVERY_SECONDS:
+            stored = float(self._study.user_attrs.get(SPENT, 0.0))
+            self._before += max(0.0, stored - self.spent())
             self._study.set_user_attr(SPENT, self.spent())
             self._saved = self._now()

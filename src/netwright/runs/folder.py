@@ -210,7 +210,12 @@ def _left_by_a_kill(name: str) -> bool:
 
 def default_output(dataset: Path, recipe: str) -> Path:
     """A new folder for a run: ``runs/<dataset>-<recipe>``, with a number where that exists."""
-    return _numbered(Path("runs") / f"{dataset.resolve().name}-{recipe}")
+    return default_folder(f"{dataset.resolve().name}-{recipe}")
+
+
+def default_folder(name: str) -> Path:
+    """A new folder for a run: ``runs/<name>``, with a number where that exists."""
+    return _numbered(Path("runs") / name)
 
 
 def _numbered(base: Path) -> Path:

@@ -15,34 +15,54 @@ from optuna.storages import RDBStorage
 
 from netwright.errors import RunError, first_line
 from netwright.files import file_stamp
+from netwright.runs.drivers import Driver, SoleDriver
+from netwright.runs.place import SQLITE, Place
 
-PREFIX = "sqlite:///"
 BUSY_SECONDS = 60.0
 """How long to wait while another process writes to the database."""
 
 
-def exists(url: str) -> bool:
+def exists(place: Place) -> bool:
     """Whether there is such a database."""
-    return _file(url).exists()
+    return _file(place).exists()
 
 
-def open_for_writing(url: str) -> RDBStorage:
+def open_for_writing(place: Place) -> RDBStorage:
     """Opens the storage. It is made where there is none.
 
     Raises:
         RunError: the database cannot be opened or is damaged.
     """
-    return _opened(_file(url), _file(url))
+    return _opened(_file(place), _file(place))
 
 
 @contextlib.contextmanager
-def reading(url: str) -> Iterator[RDBStorage]:
+def driving(place: Place, folder: str) -> Iterator[Driver]:
+    """This process as the only driver: the lock of the run folder keeps others out.
+
+    Args:
+        place: of the study.
+        folder: of the run.
+
+    Raises:
+        RunError: as `open_for_writing`.
+    """
+    yield SoleDriver(open_for_writing(place))
+
+
+def drivers(place: Place) -> tuple[str, ...]:
+    """None: the lock of the run folder says whether a process works on the study."""
+    return ()
+
+
+@contextlib.contextmanager
+def reading(place: Place) -> Iterator[RDBStorage]:
     """A copy of the storage at this moment. Readers need no permission to write to the run, and change nothing in it.
 
     Raises:
         RunError: the database cannot be read or is damaged.
     """
-    database = _file(url)
+    database = _file(place)
     # A request of the dashboard that does not end in time may still write into the copy while it is removed.
     with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / database.name
@@ -56,15 +76,15 @@ def reading(url: str) -> Iterator[RDBStorage]:
             storage.engine.dispose()
 
 
-def stamp(url: str) -> object:
+def stamp(place: Place) -> object:
     """A value that changes whenever the search has stored something."""
-    database = _file(url)
+    database = _file(place)
     parts = [database, *(database.with_name(f"{database.name}{end}") for end in ("-journal", "-wal"))]
     return tuple(map(file_stamp, parts))
 
 
-def _file(url: str) -> Path:
-    return Path(url.removeprefix(PREFIX))
+def _file(place: Place) -> Path:
+    return Path(place.url.removeprefix(SQLITE))
 
 
 def _copy_database(database: Path, copy: Path) -> None:
@@ -102,7 +122,7 @@ def _opened(path: Path, told: Path) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        return RDBStorage(f"{PREFIX}{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+        return RDBStorage(f"{SQLITE}{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
     except Exception as error:
         raise RunError(
             f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "

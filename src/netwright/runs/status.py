@@ -16,6 +16,7 @@ from netwright.runs.candidates import RaceStatus, race_status
 from netwright.runs.drawings import NOT_STORED
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
+from netwright.runs.storage import drivers_elsewhere
 from netwright.runs.trials import (
     RUNNING,
     TrialRecord,
@@ -92,6 +93,7 @@ class RunStatus:
     off are "unfinished". ``counted`` of the finished trials count against ``budget_trials``. ``best`` is the best trial
     so far. ``seconds`` were spent on the search, of ``budget_seconds`` if its time is limited. ``shared`` is the state
     of a search inside one training, which has no budget of trials; ``race`` of a search whose trainings go on.
+    ``drivers`` are the processes that work on a study which several may share, in words.
     """
 
     run: str
@@ -108,6 +110,7 @@ class RunStatus:
     comparison: Comparison | None
     shared: SharedStatus | None = None
     race: RaceStatus | None = None
+    drivers: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -145,11 +148,16 @@ def read_status(folder: RunFolder) -> RunStatus:
         RunError: the folder or its storage cannot be read.
     """
     trials, spent = load_search(folder)
-    return status_of(folder, folder.settings(), [record_of(t) for t in trials], spent)
+    records = [record_of(trial) for trial in trials]
+    return status_of(folder, folder.settings(), records, spent, drivers_elsewhere(folder))
 
 
 def status_of(
-    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
+    folder: RunFolder,
+    settings: RunSettings,
+    records: Sequence[TrialRecord],
+    seconds: float,
+    drivers: tuple[str, ...] = (),
 ) -> RunStatus:
     """The state of the run, from its trials and the seconds spent on the search.
 
@@ -158,12 +166,13 @@ def status_of(
         settings: of the run.
         records: of its trials.
         seconds: that the search took so far.
+        drivers: that work on a study which several may share, if they were asked for.
     """
     describe = _describer(settings)
     best = best_of(records)
     counts, distinct = count_statuses(records), settings.budget.count == "distinct"
     finished = counts["total"] - counts[RUNNING]
-    phase = _phase(folder, records)
+    phase = _phase(folder, drivers)
     race = None if settings.race is None else race_status(records)
     if phase != "searching":
         counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
@@ -186,6 +195,7 @@ def status_of(
         comparison=_comparison(folder, settings),
         shared=None if settings.supernet is None else _shared(folder),
         race=race,
+        drivers=drivers,
     )
 
 
@@ -218,10 +228,10 @@ def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
     return describe
 
 
-def _phase(folder: RunFolder, records: Sequence[TrialRecord]) -> str:
+def _phase(folder: RunFolder, drivers: tuple[str, ...]) -> str:
     if (folder.root / FINISHED).exists():
         return "finished"
-    if not folder.in_use():
+    if not drivers and not folder.in_use():
         return "stopped"
     return "comparing" if (folder.root / COMPARING).exists() else "searching"
 

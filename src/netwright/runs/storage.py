@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from importlib import import_module
+from typing import Protocol, cast
 
 import optuna
 from optuna.storages import BaseStorage
 
-from netwright.errors import StorageError, first_line
-from netwright.runs import sqlite
+from netwright.errors import SettingsError, StorageError, first_line
+from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import Place, place_of
 
 
 class Backend(Protocol):
-    """A kind of database for trials: a module with these functions, which take its URL."""
+    """A kind of database for trials: a module with these functions, which take the place of a study in it."""
 
-    def exists(self, url: str) -> bool:
-        """Whether there is such a database."""
+    def exists(self, place: Place) -> bool:
+        """Whether there is such a database, or study."""
 
-    def open_for_writing(self, url: str) -> BaseStorage:
+    def open_for_writing(self, place: Place) -> BaseStorage:
         """Opens the storage. It is made where there is none."""
 
-    def reading(self, url: str) -> contextlib.AbstractContextManager[BaseStorage]:
+    def driving(self, place: Place, folder: str) -> contextlib.AbstractContextManager[Driver]:
+        """This process as a driver of the study, from its run folder."""
+
+    def drivers(self, place: Place) -> tuple[str, ...]:
+        """The drivers that work on the study now, in words, as far as the database knows them."""
+
+    def reading(self, place: Place) -> contextlib.AbstractContextManager[BaseStorage]:
         """A copy of the storage, to be read. Changes to it do not reach the run."""
 
-    def stamp(self, url: str) -> object:
+    def stamp(self, place: Place) -> object:
         """A value that changes whenever the search has stored something."""
 
 
-BACKENDS: dict[str, Backend] = {"sqlite": sqlite}
-"""The backends by the scheme of the URL."""
-
-
-def storage_url(folder: RunFolder) -> str:
-    """The URL of the run's trials."""
-    return f"{sqlite.PREFIX}{folder.database}"
+BACKENDS: dict[str, str] = {
+    "sqlite": "netwright.runs.sqlite",
+    "postgresql+psycopg": "netwright.runs.postgresql",
+}
+"""The modules of the backends by the scheme of the URL. One is imported when a run needs it."""
 
 
 def has_storage(folder: RunFolder) -> bool:
     """Whether the search of a run has stored anything."""
-    url = storage_url(folder)
-    return _backend(url).exists(url)
+    place = place_of(folder)
+    return backend(place).exists(place)
 
 
 def open_storage(folder: RunFolder) -> BaseStorage:
@@ -50,9 +56,31 @@ def open_storage(folder: RunFolder) -> BaseStorage:
 
     Raises:
         RunError: the database cannot be opened or is damaged.
+        StorageError: its server cannot be used.
     """
-    url = storage_url(folder)
-    return _backend(url).open_for_writing(url)
+    place = place_of(folder)
+    return backend(place).open_for_writing(place)
+
+
+def driving(folder: RunFolder) -> contextlib.AbstractContextManager[Driver]:
+    """This process as a driver of the run's study, in a ``with`` block.
+
+    Raises:
+        RunError: the database cannot be opened or is damaged.
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    return backend(place).driving(place, str(folder.root.resolve()))
+
+
+def drivers_elsewhere(folder: RunFolder) -> tuple[str, ...]:
+    """The drivers that work on the run's study now, in words, as far as its database knows them.
+
+    Raises:
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    return backend(place).drivers(place)
 
 
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:
@@ -60,15 +88,16 @@ def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[Base
 
     Raises:
         RunError: the database cannot be read or is damaged.
+        StorageError: its server cannot be used.
     """
-    url = storage_url(folder)
-    return _backend(url).reading(url)
+    place = place_of(folder)
+    return backend(place).reading(place)
 
 
 def storage_stamp(folder: RunFolder) -> object:
     """A value that changes whenever the search has stored something."""
-    url = storage_url(folder)
-    return _backend(url).stamp(url)
+    place = place_of(folder)
+    return backend(place).stamp(place)
 
 
 @contextlib.contextmanager
@@ -81,11 +110,21 @@ def storage_errors(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except optuna.exceptions.StorageInternalError as error:
+        place = place_of(folder)
+        what = folder.database if place.url.startswith("sqlite:") else place.url
         raise StorageError(
-            f"{folder.database} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
+            f"{what} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
             f"room, then go on with 'netwright resume {folder.root}'; nothing finished is lost."
         ) from error
 
 
-def _backend(url: str) -> Backend:
-    return BACKENDS[url.partition(":")[0]]
+def backend(place: Place) -> Backend:
+    """The backend of a place.
+
+    Raises:
+        SettingsError: there is none, or a package that it needs is missing.
+    """
+    scheme = place.url.partition(":")[0]
+    if scheme not in BACKENDS:
+        raise SettingsError(f"storage.url begins with {scheme!r}: expected one of {', '.join(BACKENDS)}.")
+    return cast(Backend, import_module(BACKENDS[scheme]))

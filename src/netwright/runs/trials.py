@@ -16,11 +16,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import STUDY_NAME, place_of
 from netwright.runs.storage import has_storage, reading_storage
 from netwright.strategies.base import FIDELITY
 from netwright.training.outcome import Outcome, Status
 
-STUDY_NAME = "search"
 ENDED = "ended"
 """The study attribute with the reason why a search ended before its budget."""
 WORDS = "words"
@@ -101,7 +101,7 @@ def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
         return [], {}
     with reading_storage(folder) as storage:
         try:
-            study_id = storage.get_study_id_from_name(STUDY_NAME)
+            study_id = storage.get_study_id_from_name(place_of(folder).study)
         except KeyError:
             return [], {}
         return storage.get_all_trials(study_id), storage.get_study_user_attrs(study_id)

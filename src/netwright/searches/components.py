@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from netwright.data.base import AnyPrepared
@@ -14,8 +15,8 @@ from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import place_of
 from netwright.runs.storage import open_storage
-from netwright.runs.trials import STUDY_NAME
 from netwright.settings import RunSettings
 from netwright.spaces import make_space, space_maker, takes_task
 from netwright.spaces.base import Choice, SetsTraining, Space
@@ -87,12 +88,18 @@ def with_own_training(settings: RunSettings, choice: Choice) -> RunSettings:
     return settings.model_copy(update={"training": own})
 
 
-def open_study(folder: RunFolder, settings: RunSettings) -> optuna.Study:
-    """Opens the run's Optuna study with the run's sampler. It is made where there is none."""
+def open_study(folder: RunFolder, settings: RunSettings, storage: BaseStorage | None = None) -> optuna.Study:
+    """Opens the run's Optuna study with the run's sampler. It is made where there is none.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        storage: of the run, if it is open already; None: it is opened.
+    """
     space = make_space(settings.space)
     return optuna.create_study(
-        storage=open_storage(folder),
-        study_name=STUDY_NAME,
+        storage=open_storage(folder) if storage is None else storage,
+        study_name=place_of(folder).study,
         sampler=make_sampler(settings.strategy, space, settings.seed),
         direction="maximize",
         load_if_exists=True,

@@ -1,23 +1,27 @@
 """The search: a sampler proposes candidates, workers train them, and each is stored as it finishes.
 
 Nothing is kept in memory alone: the storage holds the trials and the results of equal networks, and the trial folders
-hold curves and weights. If a search is killed, its unfinished trials are run again first.
+hold curves and weights. If a search is killed, its unfinished trials are run again first. Several searches may share a
+study (`netwright.runs.drivers`): each learns the others' results, and takes up the trials of one that is gone.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
+from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
@@ -38,6 +42,8 @@ GRACE_SECONDS = 60.0
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
 """The user attribute with the number of epochs of a trial, if the study chooses it."""
+POLL_SECONDS = 1.0
+"""How often a search that has nothing left to do looks for what the others have done."""
 REPEATS = 300
 """After this many known networks in a row, a search has nothing new to propose."""
 
@@ -57,6 +63,15 @@ class Search:
 
     `run` returns when the budget is spent, and raises KeyboardInterrupt when the user stops it. The trials that were
     running then stay unfinished in the storage. The next `run` starts with them.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        data: the cases that candidates are trained and scored on.
+        study: of the run, with its strategy.
+        space: that it searches.
+        executor: trains the candidates.
+        driver: this process as one that works on the study; None: the only one.
     """
 
     def __init__(
@@ -67,6 +82,7 @@ class Search:
         study: optuna.Study,
         space: Space,
         executor: Executor,
+        driver: Driver | None = None,
     ) -> None:
         self._folder = folder
         self._settings = settings
@@ -84,6 +100,9 @@ class Search:
         self._epochs = settings.training.epochs
         self._best: tuple[float, int] | None = None
         self._unfinished: list[optuna.Trial] = []
+        self._driver = driver or SoleDriver(study._storage)
+        self._settled: set[int] = set()
+        self._trials, self._others = 0, 0
 
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
         """Searches until the budget is spent. ``on_tick`` is called about twice a second."""
@@ -94,6 +113,15 @@ class Search:
             if on_tick is not None:
                 on_tick()
 
+        self._train(tick)
+        while self._others:  # others are training: what they leave when they are gone is taken up
+            time.sleep(POLL_SECONDS)
+            tick()
+            self._train(tick)
+        self._clock.save(now=True)
+
+    def _train(self, tick: Callable[[], None]) -> None:
+        """Trains candidates until there is nothing to train."""
         settings = self._settings
         for done in run_jobs(
             self._executor,
@@ -106,7 +134,6 @@ class Search:
         ):
             self._running.remove(done.job.key)
             self._finish(done)
-        self._clock.save(now=True)
 
     @property
     def seconds_spent(self) -> float:
@@ -116,18 +143,40 @@ class Search:
     def _read_storage(self) -> None:
         """Reads what an earlier process left: results to reuse, and trials to run again."""
         self._objective = objective_of(self._study, self._settings)
-        for frozen in self._study.get_trials(deepcopy=False):
-            if not frozen.state.is_finished():
-                self._unfinished.append(optuna.Trial(self._study, frozen._trial_id))
-                continue
-            self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
-            cached = frozen.user_attrs.get("cached_from") is not None
-            self._count(cached=cached)
-            self._repeats = self._repeats + 1 if cached else 0
-            key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
-            if key and outcome and "cached_from" not in frozen.user_attrs:
-                self._keep_weights(frozen.number, frozen.value)
-                self._remember(key, frozen.number, Outcome.from_dict(outcome))
+        free = self._catch_up()
+        if not self._driver.several:
+            self._unfinished = [optuna.Trial(self._study, trial) for trial in free]
+
+    def _catch_up(self) -> list[int]:
+        """Learns the results that are new in the storage. Returns the ids of unfinished trials that are not its own."""
+        trials = self._study.get_trials(deepcopy=False)
+        waiting = [trial for c in self._running for trial in (c.trial, *c.followers)]
+        own = {trial._trial_id for trial in (*waiting, *self._unfinished)}
+        for frozen in trials:
+            if frozen.state.is_finished() and frozen._trial_id not in self._settled:
+                self._learn(frozen)
+        self._trials = len(trials)
+        return [t._trial_id for t in trials if not t.state.is_finished() and t._trial_id not in own]
+
+    def _learn(self, frozen: FrozenTrial) -> None:
+        """Takes a finished trial into account that this process has not finished itself."""
+        self._settled.add(frozen._trial_id)
+        self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
+        cached = frozen.user_attrs.get("cached_from") is not None
+        self._count(cached=cached)
+        self._repeats = self._repeats + 1 if cached else 0
+        key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
+        if key and outcome and "cached_from" not in frozen.user_attrs:
+            self._keep_weights(frozen.number, frozen.value)
+            self._remember(key, frozen.number, Outcome.from_dict(outcome))
+
+    def _meet_others(self) -> None:
+        """Learns what other drivers have done, and takes up a trial of one that is gone."""
+        others = self._catch_up()
+        taken = self._driver.take_up(others)
+        if taken is not None:
+            self._unfinished.append(optuna.Trial(self._study, taken))
+        self._others = len(others) - (taken is not None)
 
     def _count(self, *, cached: bool) -> None:
         if not (cached and self._settings.budget.count == "distinct"):
@@ -209,22 +258,34 @@ class Search:
         )
 
     def _next_trial(self) -> optuna.Trial | None:
+        """The next trial to train; None where there is none now."""
+        while True:
+            if self._driver.several:
+                self._meet_others()
+            if self._unfinished and self._has_time():
+                return self._unfinished.pop(0)
+            if not self._may_ask():
+                return None
+            trial = self._driver.ask(self._study, self._trials)
+            if trial is not None:
+                return trial
+
+    def _may_ask(self) -> bool:
+        """Whether the budget allows another trial, and the strategy has more to explore."""
         if not self._has_time():
             self._give_up_unfinished()
-            return None
-        if self._unfinished:
-            return self._unfinished.pop(0)
+            return False
         if self._repeats >= REPEATS and self._settings.budget.count == "distinct":
-            return None
-        pending = sum(1 + len(r.followers) for r in self._running)
+            return False
+        pending = self._others + sum(1 + len(r.followers) for r in self._running)
         trials = self._settings.budget.trials
         if trials is not None and self._counted + pending >= trials:
-            return None
+            return False
         ended = self._converged()
         if ended is not None:
             self._study.set_user_attr(ENDED, ended)
-            return None
-        return self._study.ask()
+            return False
+        return True
 
     def _converged(self) -> str | None:
         """Why the strategy has nothing more to explore, if it can tell."""
@@ -246,7 +307,10 @@ class Search:
         self._unfinished.clear()
 
     def _stop(self, trial: optuna.Trial) -> None:
+        if not self._driver.holds(trial._trial_id):
+            return
         stop_trial(self._study, trial, TIME_IS_UP)
+        self._settle(trial)
         self._drop_checkpoint(trial.number)
 
     def _drop_checkpoint(self, number: int) -> None:
@@ -276,12 +340,16 @@ class Search:
             for stopped in (trial, *candidate.followers):
                 self._stop(stopped)
             return
+        if not self._driver.holds(trial._trial_id):  # away for too long: another driver has it
+            self._unfinished += [f for f in candidate.followers if self._driver.holds(f._trial_id)]
+            return
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
         outcome = within_limits(outcome, self._objective)
         reward = reward_of(outcome, self._objective)
         store_outcome(self._study, trial, outcome, reward)
+        self._settle(trial)
         self._drop_checkpoint(trial.number)
         self._keep_weights(trial.number, reward)
         self._count(cached=False)
@@ -297,6 +365,14 @@ class Search:
         """Whether the end of the search cut the candidate's training short. Its result then says less."""
         return self._settings.training.seconds is not None and self._clock.remaining() <= 0
 
+    def _settle(self, trial: optuna.Trial) -> None:
+        """Notes that a trial is finished and taken into account."""
+        self._settled.add(trial._trial_id)
+        self._driver.release(trial._trial_id)
+
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
+        if not self._driver.holds(trial._trial_id):
+            return
         store_outcome(self._study, trial, outcome, reward_of(outcome, self._objective), cached_from=number)
+        self._settle(trial)
         self._count(cached=True)

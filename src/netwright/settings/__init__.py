@@ -6,6 +6,7 @@ the run folder as ``run.yaml``.
 
 from netwright.settings.assignments import override, read_assignments
 from netwright.settings.reading import MADE_WITH, parse_settings, read_settings, unusable
+from netwright.settings.storage import StorageSettings
 from netwright.settings.tables import (
     BudgetSettings,
     DatasetSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "RaceSettings",
     "RunSettings",
     "SpecSettings",
+    "StorageSettings",
     "TerminationSettings",
     "TrainSettings",
     "VerdictSettings",

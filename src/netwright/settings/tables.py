@@ -16,6 +16,7 @@ from netwright.data.images.settings import ImageSettings
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.data.volumes.slices import SliceSettings
 from netwright.objective import ObjectiveSettings
+from netwright.settings.storage import StorageSettings
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.config import Schedule, TrainingProtocol
 
@@ -378,6 +379,9 @@ class RunSettings(_Model):
     verdict: VerdictSettings = Field(default_factory=VerdictSettings, description="the final comparison")
     machine: MachineSettings = Field(
         default_factory=MachineSettings, description="what of this machine a run may use"
+    )
+    storage: StorageSettings = Field(
+        default_factory=StorageSettings, description="where the trials are stored"
     )
     log: tuple[str, ...] = Field(
         default=(),

@@ -1,0 +1,83 @@
+"""A driver: a process that searches. Several may work on one study if its storage can keep them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import optuna
+from optuna.storages import BaseStorage
+
+
+class Driver(Protocol):
+    """This process, as one that works on a study."""
+
+    @property
+    def storage(self) -> BaseStorage:
+        """Optuna's storage, for writing."""
+
+    several: bool
+    """Whether others may work on the study at the same time."""
+
+    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+        """A new trial, which is this driver's; None: another driver has made one meanwhile.
+
+        Args:
+            study: with `storage`.
+            known: how many trials the study has, as far as the caller knows.
+        """
+
+    def take_up(self, trials: Iterable[int]) -> int | None:
+        """Takes over one of these unfinished trials if its driver is gone. They are given, and it is returned, by
+        their ids in the storage.
+        """
+
+    def holds(self, trial: int) -> bool:
+        """Whether a trial is still this driver's. Then it stays so for a whole lease."""
+
+    def release(self, trial: int) -> None:
+        """Gives a finished trial back."""
+
+    def reserve(self, what: str) -> str | None:
+        """Takes a task that only one driver may do; None if it is this driver's now, else who does it, in words."""
+
+    def finish(self) -> None:
+        """Notes for the other drivers that the run is finished."""
+
+    def finished(self) -> str | None:
+        """The run folder in which another driver has finished the run; None: none has."""
+
+
+class SoleDriver:
+    """The driver of a study in its run folder, whose lock keeps others out. Every unfinished trial is its own."""
+
+    several = False
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self.storage = storage
+
+    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+        """A new trial."""
+        return study.ask()
+
+    def take_up(self, trials: Iterable[int]) -> int | None:
+        """The first one."""
+        return next(iter(trials), None)
+
+    def holds(self, trial: int) -> bool:
+        """Always."""
+        return True
+
+    def release(self, trial: int) -> None:
+        """Nothing to do."""
+
+    def reserve(self, what: str) -> str | None:
+        """Always granted."""
+        return None
+
+    def finish(self) -> None:
+        """Nothing to do."""
+
+    def finished(self) -> str | None:
+        """None."""
+        return None

@@ -1,0 +1,228 @@
+"""Drivers that share a study in a PostgreSQL database. Each trial in training is leased to one of them.
+
+A lease is a row with its end by the clock of the database, so the drivers' clocks do not matter. A thread renews the
+leases of this process. Those of a process that was killed, or that has lost the network, lapse, and the first driver
+that looks takes its trials up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.storages._rdb import models
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from netwright.runs.place import Place
+from netwright.runs.reconnecting import persistently
+
+TABLES = (
+    """
+CREATE TABLE IF NOT EXISTS netwright_leases (
+    study text NOT NULL, what text NOT NULL, driver text NOT NULL, words text NOT NULL,
+    ends timestamptz NOT NULL, PRIMARY KEY (study, what))
+""",
+    """
+CREATE TABLE IF NOT EXISTS netwright_runs (
+    study text PRIMARY KEY, settings text NOT NULL, splits text NOT NULL, finished text)
+""",
+)
+"""What is stored beside Optuna's tables: the leases; the settings and parts of a run, and the folder where it ended."""
+RENEWALS = 4
+"""A lease is renewed so many times before it would end."""
+
+_ENDS = "now() + make_interval(secs => :seconds)"
+_TAKE = f"""
+INSERT INTO netwright_leases AS held (study, what, driver, words, ends)
+SELECT :study, free.what, :driver, :words, {_ENDS} FROM (
+    SELECT what FROM unnest(CAST(:wanted AS text[])) WITH ORDINALITY AS wanted (what, position)
+    WHERE NOT EXISTS (SELECT FROM netwright_leases AS other WHERE other.study = :study
+        AND other.what = wanted.what AND other.ends >= now() AND other.driver <> :driver)
+    ORDER BY position LIMIT 1) AS free
+ON CONFLICT (study, what) DO UPDATE SET driver = :driver, words = :words, ends = EXCLUDED.ends
+WHERE held.ends < now() OR held.driver = :driver
+RETURNING what
+"""
+_HOLD = (
+    f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND what = :what AND driver = :driver"
+)
+_RENEW = f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND driver = :driver"
+_HOLDER = "SELECT words FROM netwright_leases WHERE study = :study AND what = :what"
+_RELEASE = "DELETE FROM netwright_leases WHERE study = :study AND what = :what AND driver = :driver"
+_LEAVE = "DELETE FROM netwright_leases WHERE study = :study AND driver = :driver"
+_FINISH = "UPDATE netwright_runs SET finished = :folder WHERE study = :study AND finished IS NULL"
+_FINISHED = "SELECT finished FROM netwright_runs WHERE study = :study"
+_DRIVERS = (
+    "SELECT words FROM netwright_leases WHERE study = :study AND what = driver AND ends >= now() ORDER BY 1"
+)
+
+
+class _Overtaken(Exception):  # noqa: N818  nothing is wrong
+    """Another driver has made a trial since this one counted them."""
+
+
+class LeasingDriver:
+    """One of several drivers of a study. Use `driving`.
+
+    Args:
+        engine: of the database.
+        place: of the study.
+        folder: the run folder of this driver, for messages.
+    """
+
+    several = True
+    storage: BaseStorage
+
+    def __init__(self, engine: Engine, place: Place, folder: str) -> None:
+        self._engine = engine
+        self._place = place
+        self._known: int | None = None
+        self._values = {
+            "study": place.study,
+            "driver": secrets.token_hex(8),
+            "words": f"process {os.getpid()} on {socket.gethostname()}, in {folder}",
+            "folder": folder,
+            "seconds": place.lease_seconds,
+        }
+
+    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+        """A new trial, leased in the transaction that makes it; None: there are not ``known`` trials any more."""
+        self._known = known
+        try:
+            return study.ask()
+        except _Overtaken:
+            return None
+        finally:
+            self._known = None
+
+    def on_creation(self, session: Session, trial: models.TrialModel) -> None:
+        """Leases a new trial, if nobody has made another one since this driver counted.
+
+        A search that no other may join makes its trials without `ask`, and needs no leases for them.
+        """
+        if self._known is None:
+            return
+        if trial.number != self._known:
+            raise _Overtaken
+        session.execute(text(_TAKE), {**self._values, "wanted": [_lease_of(int(trial.trial_id))]})
+
+    def take_up(self, trials: Iterable[int]) -> int | None:
+        """The first of these trials whose lease has lapsed. It is this driver's now."""
+        leases = {_lease_of(trial): trial for trial in trials}
+        taken = self._taken(list(leases)) if leases else None
+        return None if taken is None else leases[taken]
+
+    def holds(self, trial: int) -> bool:
+        """Whether a trial is still this driver's. Its lease is renewed."""
+        return self._execute(_HOLD, what=_lease_of(trial)) == 1
+
+    def release(self, trial: int) -> None:
+        """Ends the lease of a finished trial."""
+        self._execute(_RELEASE, what=_lease_of(trial))
+
+    def reserve(self, what: str) -> str | None:
+        """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
+
+        It waits for a lease to lapse, as that may be of a driver that is gone.
+        """
+        waited = time.monotonic() + self._place.lease_seconds + 1.0
+        while self._taken([what]) is None:
+            if time.monotonic() > waited:
+                return self._holder(what)
+            time.sleep(min(1.0, self._place.lease_seconds / RENEWALS))
+        return None
+
+    def _holder(self, what: str) -> str:
+        """Who has a lease, in words."""
+
+        return self._scalar(_HOLDER, what=what) or "another process"
+
+    def finish(self) -> None:
+        """Notes for the other drivers that the run is finished."""
+        self._execute(_FINISH)
+
+    def finished(self) -> str | None:
+        """The run folder in which a driver has finished the run; None: none has."""
+        return self._scalar(_FINISHED)
+
+    def renew(self) -> None:
+        """Renews every lease of this driver."""
+        with self._engine.begin() as connection:
+            connection.execute(text(_RENEW), self._values)
+
+    def leave(self) -> None:
+        """Ends every lease, so that others need not wait for that. If the server is away, the leases lapse."""
+        with contextlib.suppress(SQLAlchemyError), self._engine.begin() as connection:
+            connection.execute(text(_LEAVE), self._values)
+
+    def enter(self) -> None:
+        """Makes this driver known."""
+        self._taken([str(self._values["driver"])])
+
+    @property
+    def _server(self) -> str:
+        return f"the server of {self._place.url}"
+
+    def _taken(self, wanted: list[str]) -> str | None:
+        return self._scalar(_TAKE, wanted=wanted)
+
+    def _scalar(self, query: str, **values: Any) -> str | None:
+        def execute() -> Any:
+            with self._engine.begin() as connection:
+                return connection.execute(text(query), {**self._values, **values}).scalar()
+
+        found = persistently(execute, self._server)
+        return None if found is None else str(found)
+
+    def _execute(self, query: str, **values: Any) -> int:
+        def execute() -> int:
+            with self._engine.begin() as connection:
+                return connection.execute(text(query), {**self._values, **values}).rowcount
+
+        return persistently(execute, self._server)
+
+
+def _lease_of(trial: int) -> str:
+    return f"trial {trial}"
+
+
+@contextlib.contextmanager
+def renewed(driver: LeasingDriver, seconds: float) -> Iterator[LeasingDriver]:
+    """Within it, the leases of a driver are renewed by a thread. They end with it.
+
+    Args:
+        driver: whose leases.
+        seconds: how long a lease lasts.
+    """
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(seconds / RENEWALS):
+            with contextlib.suppress(SQLAlchemyError):  # a server that is away: the next time
+                driver.renew()
+
+    thread = threading.Thread(target=renew, name="netwright-leases", daemon=True)
+    driver.enter()
+    thread.start()
+    try:
+        yield driver
+    finally:
+        ended.set()
+        thread.join(seconds)
+        driver.leave()
+
+
+def drivers_of(engine: Engine, place: Place) -> tuple[str, ...]:
+    """The drivers that work on a study now, in words."""
+    with engine.connect() as connection:
+        return tuple(connection.execute(text(_DRIVERS), {"study": place.study}).scalars())

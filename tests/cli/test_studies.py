@@ -1,0 +1,144 @@
+"""Runs whose trials are in a PostgreSQL database, from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import netwright as package
+from conftest import Command
+from netwright.api import create_run
+from netwright.cli.dashboard import Pages
+from netwright.planning.user_settings import UserSettings
+from netwright.runs import postgresql as backend
+from netwright_tests import SMALL
+from postgresql_server import PASSWORD, PostgreSQL
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[str]:
+    postgresql.execute("CREATE DATABASE commands")
+    url = postgresql.url("commands")
+    yield url
+    backend._engine_of(url).dispose()
+    postgresql.execute("DROP DATABASE commands WITH (FORCE)")
+
+
+def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_without_any(
+    database: str, dataset: Path, finished_run: Path, netwright: Command, tmp_path: Path
+) -> None:
+    options = ["--recipe", "segnas4", "--trials", 4, *SMALL, "--verdict-hours", 0]
+    small = {"space.n": [1, 4], "space.p": [1, 3]}
+    user = UserSettings(
+        trials=4, epochs=1, workers=2, verdict_hours=0, assignments={"storage.url": database, **small}
+    )
+    first = create_run(dataset, "segnas4", user, tmp_path / "lab")
+    study = ["--storage", database, "--study", "lab"]
+
+    other = netwright("search", dataset, *options, *study, "--seed", 1, "-o", tmp_path / "b")
+    assert (other.returncode, "seed = 1 differs from the study 'lab'" in other.stderr) == (2, True)
+    chance = netwright("search", dataset, *options, "--storage", database, "-o", tmp_path / "b" / "lab")
+    assert (chance.returncode, "Give --study lab to take part" in chance.stderr) == (2, True)
+    assert "stopped" in netwright("status", *study).stdout
+
+    joined = netwright("resume", *study, "-o", tmp_path / "b", "--workers", 1)
+    assert joined.returncode == 0, joined.stderr
+    run = package.open_run(tmp_path / "b")
+    assert (run.settings.machine.workers, first.settings.machine.workers) == (1, 2)
+    assert run.settings.budget == first.settings.budget
+    found = [(t.choice, t.reward, t.status) for t in run.trials]
+    assert found == [(t.choice, t.reward, t.status) for t in package.open_run(finished_run).trials]
+    assert found == [(t.choice, t.reward, t.status) for t in first.trials]
+
+    seen = netwright("status", *study, "--json")
+    assert json.loads(seen.stdout)["phase"] == "finished"
+    assert json.loads(seen.stdout)["best"]["reward"] == run.best.reward
+    report = netwright("report", *study, "-o", tmp_path)
+    assert report.returncode == 0, report.stderr
+    assert run.best.words in (tmp_path / "report.html").read_text(encoding="utf-8")
+    again = netwright("resume", *study, "-o", tmp_path / "c")
+    assert (again.returncode, f"is finished, in {tmp_path / 'b'}" in again.stderr) == (1, True)
+    assert netwright("resume", tmp_path / "lab").returncode == 0
+    assert first.status().phase == "finished"
+
+    texts = [
+        path.read_bytes()
+        for folder in ("lab", "b")
+        for path in (tmp_path / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert not any(PASSWORD.encode() in text for text in texts)
+    assert not any((tmp_path / folder / "study.db").exists() for folder in ("lab", "b"))
+
+    pages = Pages(run.folder, "dice")
+    pages.refresh()
+    environ = {
+        "HTTP_HOST": "localhost",
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/api/studies",
+        "SERVER_NAME": "localhost",
+    }
+    environ |= {"SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    body = b"".join(pages(environ, lambda status, headers: None))
+    pages.close()
+    assert [one["study_name"] for one in json.loads(body)["study_summaries"]] == ["lab"]
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "told"),
+    [
+        ("{missing}", 1, 'database "no_such" does not exist. Name one that exists, or make it'),
+        (
+            "postgresql+psycopg://a@127.0.0.1:1/a",
+            1,
+            "Is the server running, and can it be reached from here?",
+        ),
+        (f"postgresql+psycopg://me:{SECRET}@host/lab", 2, "PGPASSWORD or in the file ~/.pgpass"),
+        (f"postgresql+psycopg://me@host/lab?password={SECRET}", 2, "PGPASSWORD or in the file ~/.pgpass"),
+        ("mysql://host/lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
+        ("lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_told_and_a_password_never(
+    postgresql: PostgreSQL, netwright: Command, tmp_path: Path, url: str, code: int, told: str
+) -> None:
+    url = url.format(missing=postgresql.url("no_such"))
+    for words in (
+        ["search", tmp_path, "--recipe", "segnas4", "--storage", url],
+        ["status", "--storage", url, "--study", "lab"],
+        ["resume", "--storage", url, "--study", "lab", "-o", tmp_path / "run"],
+    ):
+        done = netwright(*words)
+        assert done.returncode == code, done.stderr
+        assert told in done.stderr
+        assert SECRET not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_password_and_a_missing_package_are_told(
+    database: str, netwright: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["status", "--storage", database, "--study", "lab"]
+    assert "has no study 'lab'. It has none" in netwright(*words).stderr
+    backend._engine_of(database).dispose()
+    with monkeypatch.context() as another:
+        another.setenv("PGPASSWORD", SECRET)
+        wrong = netwright(*words)
+    assert (wrong.returncode, "Give the password in the variable PGPASSWORD" in wrong.stderr) == (1, True)
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "psycopg", None)
+        lacking = netwright(*words)
+    assert (lacking.returncode, "pip install 'netwright[postgresql]'" in lacking.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["run", "--study", "lab"], ["--study", "lab"], []])
+def test_a_run_is_named_by_its_folder_or_by_its_study(netwright: Command, words: list[str]) -> None:
+    for verb in ("status", "resume", "report", "dashboard"):
+        done = netwright(verb, *words)
+        assert (done.returncode, "Give the folder of a run, or --storage URL" in done.stderr) == (2, True)

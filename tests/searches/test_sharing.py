@@ -1,0 +1,275 @@
+"""Several searches on one study of a real PostgreSQL server: no trial is lost, and none is counted twice."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+
+from answering import Answering, settings_of, trained
+from netwright.errors import StorageError
+from netwright.runs import postgresql as backend
+from netwright.runs import reconnecting
+from netwright.runs.data import SearchData
+from netwright.runs.drivers import Driver
+from netwright.runs.folder import RunFolder
+from netwright.runs.place import Place
+from netwright.runs.storage import open_storage
+from netwright.runs.trials import record_of
+from netwright.searches.jobs import CandidateJob
+from netwright.searches.loop import Search
+from netwright.settings import RunSettings
+from netwright.spaces import make_space
+from netwright.strategies.makers import make_sampler
+from netwright.strategies.sampler import COMPLETION
+from postgresql_server import PASSWORD, PostgreSQL
+from processes import line_of, wait_until
+
+psycopg = pytest.importorskip("psycopg")
+LEASE = 1.5
+COUNT = iter(range(1000))
+
+
+@pytest.fixture
+def place(postgresql: PostgreSQL) -> Iterator[Place]:
+    """A study in a database of its own."""
+    name = f"test_{next(COUNT)}"
+    postgresql.execute(f"CREATE DATABASE {name}")
+    place = Place(postgresql.url(name), "study")
+    backend.open_for_writing(place).engine.dispose()
+    yield place
+    backend._engine_of(place.url).dispose()
+
+
+def reward_of(job: CandidateJob) -> Any:
+    """A result that depends on the choice alone, as a table of trained networks has it."""
+    return trained(zlib.crc32(repr(sorted(job.choice.items())).encode()) % 1000 / 1000)
+
+
+def searched(
+    folder: Path, settings: RunSettings, storage: Any, executor: Answering, driver: Driver | None = None
+) -> optuna.Study:
+    """The study after a search in it."""
+    space = make_space(settings.space)
+    study = optuna.create_study(
+        storage=storage,
+        study_name="study",
+        sampler=make_sampler(settings.strategy, space, settings.seed),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    data = SearchData(folder, (0, 1), (2,))
+    Search(RunFolder(folder), settings, data, study, space, executor, driver).run()
+    return study
+
+
+def begun(place: Place, folder: Path, settings: RunSettings, answer: Callable[[CandidateJob], Any]) -> Any:
+    """A driver in a thread: the thread, the executor with its jobs, and the errors that it raised."""
+    executor, errors = Answering(answer), []
+
+    def drive() -> None:
+        try:
+            with backend.driving(place, str(folder)) as driver:
+                searched(folder, settings, driver.storage, executor, driver)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    return thread, executor, errors
+
+
+def stored(place: Place) -> list[optuna.trial.FrozenTrial]:
+    with backend.reading(place) as copy:
+        if not copy.get_all_studies():
+            return []
+        return copy.get_all_trials(copy.get_study_id_from_name(place.study))
+
+
+def require_whole(place: Place, trials: int) -> list[optuna.trial.FrozenTrial]:
+    """The study has so many trials, numbered without gaps, and all are finished with a reward."""
+    found = stored(place)
+    assert [trial.number for trial in found] == list(range(trials))
+    assert all(trial.state.is_finished() and trial.value is not None for trial in found)
+    assert len({trial.system_attrs[reconnecting.TOKEN] for trial in found}) == trials
+    return found
+
+
+def test_one_search_gives_what_it_gives_in_a_run_folder(place: Place, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, budget={"trials": 8})
+    alone = searched(tmp_path / "a", settings, open_storage(RunFolder(tmp_path)), Answering(reward_of))
+    thread, _, errors = begun(place, tmp_path / "b", settings, reward_of)
+    thread.join(60)
+    assert errors == []
+    expected = [(t.params, t.value, t.user_attrs[COMPLETION]) for t in alone.trials]
+    assert [(t.params, t.value, t.user_attrs[COMPLETION]) for t in stored(place)] == expected
+    assert len(expected) == 8
+
+
+@pytest.mark.parametrize("count", ["all", "distinct"])
+def test_two_searches_share_the_budget_exactly(place: Place, tmp_path: Path, count: str) -> None:
+    settings = settings_of(tmp_path, budget={"trials": 16, "count": count})
+    gate = threading.Barrier(2)
+    waited = threading.local()
+
+    def answer(job: CandidateJob) -> Any:
+        if not getattr(waited, "done", False):  # so that both have begun before either is far
+            waited.done = gate.wait(60) is not None
+        return reward_of(job)
+
+    drivers = [begun(place, tmp_path / name, settings, answer) for name in "ab"]
+    for thread, _, errors in drivers:
+        thread.join(60)
+        assert errors == []
+    jobs = Counter(job.folder.name for _, executor, _ in drivers for job in executor.jobs)
+    assert set(jobs.values()) == {1}, "each trial is trained once, by one of them"
+    assert all(executor.jobs for _, executor, _ in drivers)
+    found = stored(place)
+    assert [trial.number for trial in found] == list(range(len(found)))
+    records = [record_of(trial) for trial in found]
+    assert sum(count == "all" or record.cached_from is None for record in records) == 16
+    assert {f"{r.number:04d}" for r in records if r.cached_from is None} == set(jobs)
+    assert backend.drivers(place) == ()
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from answering import settings_of
+from test_sharing import begun, reward_of
+from netwright.runs.place import Place
+
+def answer(job):
+    if job.folder.name == "0002":
+        print("training", flush=True)
+        time.sleep(600)
+    return reward_of(job)
+
+driver = Place(sys.argv[1], "study", float(sys.argv[2]))
+begun(driver, Path(sys.argv[3]), settings_of(Path(sys.argv[3])), answer)[0].join()
+"""
+
+
+def test_a_trial_whose_lease_is_not_renewed_is_taken_up_and_its_late_result_is_dropped(
+    place: Place, tmp_path: Path
+) -> None:
+    place = replace(place, lease_seconds=LEASE)
+    with backend.driving(place, "a") as gone:
+        gone.renew = lambda: None
+        study = optuna.create_study(storage=gone.storage, study_name="study", direction="maximize")
+        assert gone.ask(study, 1) is None, "there is no trial yet"
+        trial = gone.ask(study, 0)
+        asked = time.monotonic()
+        thread, executor, errors = begun(place, tmp_path, settings_of(tmp_path), reward_of)
+        thread.join(60)
+        assert errors == []
+        assert time.monotonic() - asked > LEASE
+        assert "0000" in {job.folder.name for job in executor.jobs}
+        assert not gone.holds(trial._trial_id)
+    require_whole(place, 12)
+
+
+@pytest.mark.slow
+def test_the_trial_of_a_killed_search_is_taken_up_when_its_lease_has_lapsed(
+    place: Place, tmp_path: Path
+) -> None:
+    place = replace(place, lease_seconds=LEASE)
+    words = [sys.executable, "-c", KILLED, place.url, str(LEASE), str(tmp_path)]
+    paths = {"PYTHONPATH": ":".join([str(Path(__file__).parent), *sys.path])}
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={"PGPASSWORD": PASSWORD, **paths}
+    ) as one:
+        assert line_of(one) == "training\n"
+        first, executor, errors = begun(place, tmp_path / "b", settings_of(tmp_path), reward_of)
+        wait_until(
+            lambda: len(stored(place)) == 12 and sum(not t.state.is_finished() for t in stored(place)) == 1
+        )
+        time.sleep(2 * LEASE)
+        assert first.is_alive(), "it waits for the other one, which renews its lease"
+        assert "0002" not in {job.folder.name for job in executor.jobs}
+        one.kill()
+    first.join(60)
+    assert errors == []
+    assert [job.folder.name for job in executor.jobs][-1] == "0002"
+    require_whole(place, 12)
+
+
+def test_a_search_goes_on_when_the_server_was_stopped_and_started(
+    place: Place, postgresql: PostgreSQL, tmp_path: Path
+) -> None:
+    settings = settings_of(tmp_path, budget={"trials": 24})
+    drivers = [begun(place, tmp_path / name, settings, reward_of) for name in "ab"]
+    wait_until(lambda: len(stored(place)) > 2)
+    postgresql.stop()
+    time.sleep(0.5)
+    postgresql.start()
+    for thread, _, errors in drivers:
+        thread.join(60)
+        assert errors == []
+    require_whole(place, 24)
+
+
+def test_nothing_is_stored_twice_when_the_answer_to_a_commit_is_lost(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnecting, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("optuna.storages._rdb.storage.random", SimpleNamespace(random=lambda: 0.01))
+    lost, executor = Counter(), Answering(reward_of)
+    with backend.driving(place, "here") as driver:
+        engine, kinds = driver.storage.engine, []
+        commit = engine.dialect.do_commit
+
+        @sqlalchemy.event.listens_for(engine, "before_cursor_execute")
+        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+            words = " ".join(statement.split()[:3])
+            kinds.append(words if words in ("INSERT INTO trials", "UPDATE trials SET") else "else")
+
+        def do_commit(connection: Any) -> None:
+            commit(connection)
+            kind = next((kind for kind in kinds if kind != "else"), "else")
+            kinds.clear()
+            lost[kind] += 1
+            if lost[kind] % 2 and (kind != "else" or lost[kind] % 5 == 0):
+                lost[f"{kind}, its answer lost"] += 1
+                raise psycopg.OperationalError("the server closed the connection unexpectedly")
+
+        monkeypatch.setattr(engine.dialect, "do_commit", do_commit)
+        searched(tmp_path, settings_of(tmp_path), driver.storage, executor, driver)
+    assert lost["INSERT INTO trials, its answer lost"] == 6
+    assert lost["UPDATE trials SET, its answer lost"] == 6
+    require_whole(place, 12)
+    assert len(executor.jobs) == len({job.folder.name for job in executor.jobs})
+
+
+def test_a_server_that_stays_away_ends_the_search_with_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconnecting, "AWAY_SECONDS", 0.3)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        engine = sqlalchemy.create_engine(f"postgresql+psycopg://a@127.0.0.1:{nobody.getsockname()[1]}/a")
+        with pytest.raises(StorageError, match=r"lab has been away for .*refused.* 'netwright resume'"):
+            reconnecting.persistently(engine.connect, "lab")
+
+
+def test_a_task_for_one_is_done_by_one(place: Place) -> None:
+    place = replace(place, lease_seconds=LEASE)
+    with backend.driving(place, "a") as one:
+        with backend.driving(place, "b") as other:
+            assert one.reserve("comparison") is None
+            assert "in a" in str(other.reserve("comparison"))
+            assert len(backend.drivers(place)) == 2
+        one.release(0)
+    with backend.driving(place, "c") as later:
+        assert later.reserve("comparison") is None, "those that have ended hold nothing"
