@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -83,6 +84,51 @@ def pairs(root: Path, dicom: bool) -> Path:
             nifti(root / "images" / f"{name}.nii.gz", numbers(seed))
         labels(root / "labels" / f"{name}.nii.gz", seed)
     return root
+
+
+def published(image: str, label: str) -> Callable[[Path, bool], Path]:
+    """A layout whose channels and cases are named so: # is the number of the case."""
+
+    def write(root: Path, dicom: bool) -> Path:
+        for number in range(len(CASES)):
+            for seed, kind in enumerate(("flair", "t1", "t1ce", "t2") if "@" in image else ("",)):
+                path = root / image.replace("#", f"{number + 1:03d}").replace("@", kind)
+                if dicom:
+                    write_series(path, numbers(10 * seed + number), name="IM{}")
+                else:
+                    nifti(path.with_name(f"{path.name}.nii.gz"), numbers(10 * seed + number))
+            labels(root / f"{label.replace('#', f'{number + 1:03d}')}.nii.gz", number)
+        return root
+
+    return write
+
+
+LAYOUTS = {
+    "brats": published(
+        "BraTS20_Training_#/BraTS20_Training_#_@", "BraTS20_Training_#/BraTS20_Training_#_seg"
+    ),
+    "kits": published("case_00#/imaging", "case_00#/segmentation"),
+    "acdc": published("patient#/patient#_frame01", "patient#/patient#_frame01_gt"),
+    "btcv": published("Training/img/img0#", "Training/label/label0#"),
+}
+
+
+@pytest.mark.parametrize("format", LAYOUTS)
+def test_published_layouts_may_have_series(format: str, tmp_path: Path) -> None:
+    sets = []
+    for dicom in (True, False):
+        dataset = open_any(LAYOUTS[format](tmp_path / str(dicom), dicom))
+        assert isinstance(dataset, Dataset)
+        assert (dataset.format, len(dataset.cases), dataset.file_ending) == (format, len(CASES), ".nii.gz")
+        assert not inspect_any(dataset).errors
+        assert {problem.kind for problem in dataset.problems} == set()
+        sets.append(prepare(dataset, PreprocessingSettings(), tmp_path / "cache"))
+    for number in range(len(CASES)):
+        np.testing.assert_allclose(sets[0].image(number), sets[1].image(number), atol=1e-5)
+        np.testing.assert_array_equal(sets[0].label(number), sets[1].label(number))
+    channels = 4 if format == "brats" else 1
+    home = tmp_path / "True" / ("Training/img" if format == "btcv" else "")
+    assert len(find_cases(home, channels)) == len(CASES)
 
 
 @pytest.mark.parametrize("layout", [decathlon, nnunet, pairs])

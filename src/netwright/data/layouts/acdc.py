@@ -20,9 +20,9 @@ from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.description import stem
 from netwright.data.layouts.volume_files import (
     ending_of,
+    files_and_series_in,
     in_order_of_name,
     require_one_folder_each,
-    volume_files_in,
     volumes_by_stem,
     with_parts,
 )
@@ -193,7 +193,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _is_patient(folder: Path) -> bool:
     return bool(_PATIENT.fullmatch(folder.name)) and any(
-        _FRAME.fullmatch(stem(file)) or _CINE.fullmatch(stem(file)) for file in volume_files_in(folder)
+        _FRAME.fullmatch(stem(file)) or _CINE.fullmatch(stem(file)) for file in files_and_series_in(folder)
     )
 
 

@@ -19,6 +19,7 @@ from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.volume_files import (
     ending_of,
+    files_and_series_in,
     folders_below,
     folders_near_top,
     in_order_of_name,
@@ -26,7 +27,6 @@ from netwright.data.layouts.volume_files import (
     require_one_folder_each,
     strays,
     tree_below,
-    volume_files_in,
     with_parts,
 )
 from netwright.data.volumes.dataset import BRATS, Case, Dataset
@@ -122,7 +122,7 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     return any(
         not patient.missing
         for folder in folders_near_top(root)
-        for patient in _patients_in(folder, volume_files_in(folder))
+        for patient in _patients_in(folder, files_and_series_in(folder))
     )
 
 
@@ -138,7 +138,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         DatasetError: two folders are of one patient, or nothing says what the labels are.
     """
     folders, described = tree_below(root)
-    volumes = {folder: volume_files_in(folder) for folder in folders}
+    volumes = {folder: files_and_series_in(folder) for folder in folders}
     patients = list(_patients(volumes))
     require_one_folder_each([(patient.name, patient.folder) for patient in patients], "patient")
     named = named_labels(root, description)
@@ -173,7 +173,7 @@ def unlabelled(path: Path) -> tuple[Case, ...]:
     """
     if not matches(path, {}):
         return ()
-    volumes = {folder: volume_files_in(folder) for folder in folders_below(path)}
+    volumes = {folder: files_and_series_in(folder) for folder in folders_below(path)}
     cases = [Case(patient.name, patient.images, None) for patient in _patients(volumes)]
     return in_order_of_name(cases)
 

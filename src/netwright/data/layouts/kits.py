@@ -18,6 +18,7 @@ from netwright.data.issues import Problem
 from netwright.data.layouts.description import DESCRIPTION, stem
 from netwright.data.layouts.volume_files import (
     ending_of,
+    files_and_series_in,
     folders_below,
     folders_near_top,
     in_order_of_name,
@@ -25,7 +26,6 @@ from netwright.data.layouts.volume_files import (
     require_one_folder_each,
     strays,
     tree_below,
-    volume_files_in,
     volumes_by_stem,
     with_parts,
 )
@@ -66,7 +66,7 @@ def matches(root: Path, description: Mapping[str, Any]) -> bool:
     return any(
         stem(file) in (_IMAGE, *_LABELS)
         for folder in filter(_is_case, folders_near_top(root, _DEPTH))
-        for file in volume_files_in(folder)
+        for file in files_and_series_in(folder)
     )
 
 
@@ -87,7 +87,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     require_one_folder_each([(files.name, files.folder) for files in found], "case")
     labelled = [files for files in found if files.label is not None]
     named = named_labels(root, description)
-    others = (file for one in folders if not _inside_case(root, one) for file in volume_files_in(one))
+    others = (file for one in folders if not _inside_case(root, one) for file in files_and_series_in(one))
     return Dataset(
         name=str(description.get("name") or root.resolve().name),
         root=root,

@@ -78,13 +78,18 @@ def series_in(folder: Path) -> list[Path]:
     return [inner for inner in _visible(folder) if holds_slices(inner)]
 
 
+def files_and_series_in(folder: Path) -> list[Path]:
+    """The volumes in a folder: files, then DICOM series."""
+    return [*volume_files_in(folder), *series_in(folder)]
+
+
 def volumes_by_stem(folder: Path) -> dict[str, Path]:
-    """The volumes in a folder by stem, sorted.
+    """The volumes in a folder by stem, files and DICOM series.
 
     Raises:
         DatasetError: two have one stem.
     """
-    return by_stem(folder, volume_files_in(folder))
+    return by_stem(folder, files_and_series_in(folder))
 
 
 class Tree(NamedTuple):
@@ -186,8 +191,8 @@ def named_labels(root: Path, description: Mapping[str, Any]) -> dict[int, str] |
 
 
 def ending_of(files: Collection[Path]) -> str:
-    """The ending of the label maps that are written for these images: that of the first."""
-    return next((file.name[len(stem(file)) :] for file in files), ".nii.gz")
+    """The ending of the label maps that are written for these images: that of the first file, as series have none."""
+    return next((file.name[len(stem(file)) :] for file in files if stem(file) != file.name), ".nii.gz")
 
 
 def require_one_folder_each(folders: Iterable[tuple[str, Path]], what: str) -> None:
