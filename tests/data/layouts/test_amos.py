@@ -68,6 +68,32 @@ def test_validation_cases_are_the_official_part(
     assert len(splits.test) > 0
 
 
+@pytest.mark.parametrize(
+    ("mr", "channel", "normalised"), [((), "CT", "CT"), ((5, 9), "CT or MR", "each"), ("all", "MR", "each")]
+)
+def test_ct_and_mr_are_told_apart_by_their_numbers(
+    amos: Callable[..., Path], mr: Any, channel: str, normalised: str, tmp_path: Path
+) -> None:
+    """The publisher: "id numbers less than 500 belong to CT data, otherwise they belong to MRI data"."""
+    root = amos()
+    renamed = range(1, 20) if mr == "all" else mr
+    text = (root / "dataset.json").read_text()
+    for number in renamed:
+        for file in root.rglob(f"amos_{number:04d}.nii.gz"):
+            file.rename(file.with_name(f"amos_{number + 500:04d}.nii.gz"))
+        text = text.replace(f"amos_{number:04d}", f"amos_{number + 500:04d}")
+    (root / "dataset.json").write_text(text)
+    dataset = open_any(root)
+    assert dataset.channels == (channel,)
+    told = [problem.found for problem in dataset.problems]
+    assert told == (["5 CT (numbers below 500) and 2 MR, such as amos_0505"] if len(renamed) == 2 else [])
+    prepared = prepare(
+        dataset, PreprocessingSettings(normalise="modality", spacing="native"), tmp_path / "cache"
+    )
+    means = [float(prepared.image(number).mean()) for number in range(len(dataset.cases))]
+    assert (max(map(abs, means)) < 1e-4) is (normalised == "each")
+
+
 def test_without_label_maps_there_are_no_parts(amos: Callable[..., Path]) -> None:
     root = amos(named=False)
     for file in (root / "labelsVa").iterdir():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import torch
 from torch import nn
 
 from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare, split_any
+from netwright.errors import DatasetWarning
+from netwright.tasks.segmentation.data import labelled
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import SegmentationTask
 
@@ -88,3 +93,47 @@ def test_from_inspection_to_prediction(
     assert [path.name for path in written] == [f"{Path(name.format(n)).name}.nii.gz" for n in range(11)]
     for path, labels in zip(written, truth, strict=True):
         np.testing.assert_array_equal(np.asarray(nibabel.load(path).dataobj), labels)
+
+
+@pytest.mark.parametrize(
+    ("names", "moved", "told"),
+    [
+        (
+            {"0": "background", "1": "posterior", "2": "Anterior"},
+            {1: 2, 2: 1},
+            "1 is Posterior, which .* has as 2",
+        ),
+        ({"0": "background", "1": "Anterior", "2": "Posterior"}, {}, None),
+        (
+            {"0": "background", "1": "Anterior", "2": "Cyst"},
+            {},
+            "2 is Cyst here and Posterior in the network",
+        ),
+        ({"0": "background", "5": "Posterior", "1": "Anterior"}, {2: 5}, "5 is Posterior, which .* has as 2"),
+        (None, {}, None),
+    ],
+)
+def test_labels_of_a_test_set_go_by_their_names(
+    names: dict[str, str] | None, moved: dict[int, int], told: str | None, tmp_path: Path
+) -> None:
+    """A network that is right stays so whatever numbers the test set gives to the labels."""
+    truth = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    stored = np.vectorize(lambda value: moved.get(value, value))(truth).astype(np.uint8)
+    for number in range(3):
+        write(tmp_path / "images" / f"{number}.nii.gz", (truth * 10).astype(np.float32))
+        write(tmp_path / "labels" / f"{number}.nii.gz", stored)
+    if names is not None:
+        (tmp_path / "dataset.json").write_text(json.dumps({"labels": names}))
+    dataset = open_any(tmp_path)
+    task = SegmentationTask(1, ("Anterior", "Posterior"), SHAPE)
+    segmenter = Segmenter(
+        network=Reads(0, 3), task=task, label_values=(0, 1, 2), preprocessing=SETTINGS, device="cpu"
+    )
+    cases = [labelled(case, dataset) for case in dataset.cases]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dice = segmenter.test(cases).dice
+    assert set(dice["0"].values()) == {1.0}
+    messages = [str(one.message) for one in caught if issubclass(one.category, DatasetWarning)]
+    assert len(messages) == (told is not None)
+    assert all(re.search(told or "", message) for message in messages)

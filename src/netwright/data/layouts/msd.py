@@ -6,16 +6,19 @@ version of nnU-Net took the same description, and numbered the files of the chan
 
 The lists ``validation`` and ``test`` are official parts where their images have label maps, as those of ``validation``
 have in AMOS 2022 (amos22.grand-challenge.org): ``imagesVa`` and ``labelsVa``. Other images in them are to be predicted.
+Its scans with numbers below 500 are CT, the others MR, which its ``readme.md`` says and its ``dataset.json`` does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from netwright.data.files import is_file, is_folder
+from netwright.data.issues import Problem
 from netwright.data.layouts.description import (
     DESCRIPTION,
     file_of,
@@ -62,6 +65,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     further, unlabelled = _further(root, description, {case.images for case in cases}, len(channels))
     if further:
         cases = [*(replace(case, part="train") for case in cases), *further]
+    channels, problems = _modality(root, channels, cases)
     endings = {case.images[0].name[len(stem(case.images[0])) :] for case in cases} - {""}
     return Dataset(
         name=str(description.get("name") or root.name),
@@ -73,7 +77,41 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         map_label=map_label,
         file_ending=min(endings) if endings else ".nii.gz",
         unlabelled=tuple(sorted(unlabelled)),
+        problems=problems,
     )
+
+
+_AMOS = re.compile(r"amos_(\d{4})")
+_FIRST_MR = 500
+"""The number of the first MR scan of AMOS."""
+
+
+def _modality(
+    root: Path, channels: tuple[str, ...], cases: Sequence[Case]
+) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """The channels; that of AMOS is called after the scans that there are, so that it is normalised as CT only where
+    all are. A warning says where both are."""
+    numbers = [_AMOS.fullmatch(case.name) for case in cases]
+    if len(channels) != 1 or not all(numbers):
+        return channels, ()
+    mr = [
+        case.name
+        for case, number in zip(cases, numbers, strict=True)
+        if number and int(number[1]) >= _FIRST_MR
+    ]
+    if len(mr) in (0, len(cases)):
+        return ("MR" if mr else "CT",) if cases else channels, ()
+    problem = Problem(
+        "warning",
+        str(root),
+        "holds CT and MR",
+        expected="one of both, for which intensities can be normalised alike",
+        found=f"{len(cases) - len(mr)} CT (numbers below {_FIRST_MR}) and {len(mr)} MR, such as {mr[0]}",
+        advice="Each scan is normalised by itself (z-score), as nnU-Net does it for this dataset. To normalise CT by "
+        "Hounsfield units, list the scans of one kind alone in dataset.json.",
+        kind="modalities",
+    )
+    return ("CT or MR",), (problem,)
 
 
 _FURTHER: dict[str, Part] = {"validation": "val", "test": "test"}

@@ -38,6 +38,27 @@ def unnamed_values(
     ]
 
 
+def values_by_name(labels: Mapping[int, str], known: Mapping[int, str]) -> dict[int, int]:
+    """The value of a network's label for each value of a dataset's label of the same name, where the two differ.
+
+    Empty unless the network knows the names of all labels: then values count. Capitals do not matter.
+
+    >>> values_by_name({0: "background", 1: "Posterior"}, {1: "anterior", 2: "posterior"})
+    {1: 2}
+
+    Args:
+        labels: value -> name of the dataset; 0 is background.
+        known: value -> name of the network, but background.
+    """
+    value_of = {name.casefold(): value for value, name in known.items()}
+    if len(value_of) < len(known):
+        return {}
+    named = {value: name.casefold() for value, name in labels.items() if value != 0}
+    if not set(named.values()) <= value_of.keys() or len(set(named.values())) < len(named):
+        return {}
+    return {value: value_of[name] for value, name in named.items() if value_of[name] != value}
+
+
 def class_indices(
     values: NDArray[Any], label_values: Sequence[int], map_label: Mapping[int, int]
 ) -> NDArray[np.uint8]:

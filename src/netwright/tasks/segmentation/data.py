@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,15 @@ from netwright.data.io.formats import is_flat
 from netwright.data.io.grid import Grid
 from netwright.data.io.masks import require_one_orientation
 from netwright.data.io.volumes import read_label, read_label_grid
-from netwright.data.issues import UnusableFile
+from netwright.data.issues import UnusableFile, enumerate_words
 from netwright.data.volumes.checks import case_problem
 from netwright.data.volumes.dataset import Case, Dataset
-from netwright.data.volumes.labels import class_indices, count_values, unnamed_values
+from netwright.data.volumes.labels import class_indices, count_values, unnamed_values, values_by_name
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import DatasetError, DatasetWarning
+
+_WITHOUT_NAME = ("label ", "foreground")
+"""What labels are called that nobody has named."""
 
 
 def labelled_dataset(dataset: AnyDataset) -> Dataset:
@@ -51,7 +55,7 @@ def prepared_volumes(prepared: AnyPrepared) -> Prepared:
 class LabelledCase:
     """A labelled case to test on: its files, and the changes of label values that the dataset was read with.
 
-    ``time``: as in `Case`.
+    ``time``: as in `Case`. ``labels``: value -> name of the dataset.
     """
 
     name: str
@@ -59,9 +63,19 @@ class LabelledCase:
     label: Path
     map_label: dict[int, int]
     time: int | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
 
-    def classes(self, grid: Grid, label_values: Sequence[int]) -> NDArray[np.uint8]:
-        """The true class indices (X, Y, Z), or `IGNORED`, in canonical axes. ``grid``: of the image, as it is read.
+    def classes(
+        self, grid: Grid, label_values: Sequence[int], known: Mapping[int, str] = MappingProxyType({})
+    ) -> NDArray[np.uint8]:
+        """The true class indices (X, Y, Z), or `IGNORED`, in canonical axes.
+
+        Labels go by their names where the network knows all of them, otherwise by their values.
+
+        Args:
+            grid: that of the image, as it is read.
+            label_values: of the network, in order of class index.
+            known: value -> name of each label of the network but background.
 
         Warns:
             DatasetWarning: the label map lies a little beside its image.
@@ -75,12 +89,44 @@ class LabelledCase:
         if problem := misplacement(self.label, read_label_grid(self.label, grid), grid, self.images[0].name):
             warnings.warn(str(problem), DatasetWarning, stacklevel=2)
         values_present, _ = count_values(labels)
-        if unknown := unnamed_values(values_present.tolist(), label_values, self.map_label):
+        by_name = values_by_name(self.labels, known)
+        meant = {value: by_name.get(to, to) for value, to in self.map_label.items()}
+        map_label = {**by_name, **meant}
+        if unknown := unnamed_values(values_present.tolist(), label_values, map_label):
             raise DatasetError(
                 f"{self.label} has the label value {unknown[0]:g}; the network knows "
                 f"{', '.join(map(str, label_values))}. Map it with --map-label {unknown[0]:g}=..., or correct the file."
             )
-        return class_indices(labels, label_values, self.map_label)
+        return class_indices(labels, label_values, map_label)
+
+
+def tell_names(cases: Sequence[LabelledCase], known: Mapping[int, str]) -> None:
+    """Warn where labels of a dataset have other values than those of the same names of a network, or other names.
+
+    Args:
+        cases: of the dataset.
+        known: as in `LabelledCase.classes`.
+    """
+    if not cases:
+        return
+    labels = {value: name for value, name in cases[0].labels.items() if value in known}
+    if by_name := values_by_name(cases[0].labels, known):
+        pairs = [f"{value} is {known[to]}, which the network has as {to}" for value, to in by_name.items()]
+        warnings.warn(
+            f"labels go by their names: {enumerate_words(pairs)}. If the numbers are right and the names are not, "
+            "correct the names in the dataset.",
+            DatasetWarning,
+            stacklevel=3,
+        )
+        return
+    others = [value for value, name in labels.items() if name.casefold() != known[value].casefold()]
+    if others and not all(labels[value].startswith(_WITHOUT_NAME) for value in others):
+        pairs = [f"{value} is {labels[value]} here and {known[value]} in the network" for value in others]
+        warnings.warn(
+            f"labels go by their values, as the network does not know all of the names: {enumerate_words(pairs)}.",
+            DatasetWarning,
+            stacklevel=3,
+        )
 
 
 def written_regions(prepared: Prepared) -> str:
@@ -111,4 +157,6 @@ def labelled(case: Case, dataset: Dataset) -> LabelledCase:
         raise DatasetError(
             f"{dataset.root}: case {case.name} has no label map; expected one to test against."
         )
-    return LabelledCase(case.name, case.images, case.label, dict(dataset.map_label), case.time)
+    return LabelledCase(
+        case.name, case.images, case.label, dict(dataset.map_label), case.time, dataset.labels
+    )

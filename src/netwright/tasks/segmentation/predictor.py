@@ -31,6 +31,7 @@ from netwright.errors import DatasetError, MemoryShortage
 from netwright.means import mean_scores
 from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
 from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
+from netwright.tasks.segmentation.data import tell_names
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.segmentation.metrics.surface_distance import (
     HAUSDORFF,
@@ -215,12 +216,13 @@ class Segmenter:
         Raises:
             MemoryShortage: a CRF needs more memory than there is.
         """
+        tell_names(cases, self._names)
         result = SegmentationTest({}, {}, {}, {})
         for number, case in enumerate(cases, 1):
             volume = read_image(case.images, case.time)
             prepared, grid = self._prepared(volume, case.images), volume.grid
             del volume  # a large one would stay in memory
-            truth = case.classes(grid, self.label_values)
+            truth = case.classes(grid, self.label_values, self._names)
             slabs = self._slabs(prepared.image, prepared.air)
             read_once = self.crf is None and unkept is None
             own = slabs if read_once else slabs.whole()
