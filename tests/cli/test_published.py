@@ -75,7 +75,18 @@ def test_stanford_cars_are_restored_in_their_boxes(netwright: Command, tmp_path:
 @pytest.mark.slow  # the searches above, of other datasets
 @pytest.mark.parametrize(
     "kind",
-    ["stanford-cars", "celeba", "chestmnist", "medmnist", "mnist", "cifar-100", "imagenet", "svhn-numbers"],
+    [
+        "stanford-cars",
+        "celeba",
+        "chestmnist",
+        "medmnist",
+        "mnist",
+        "cifar-10",
+        "cifar-100",
+        "imagenet",
+        "svhn-numbers",
+        "labels",
+    ],
 )
 def test_every_dataset_with_marl_vgg16(kind: str, netwright: Command, tmp_path: Path) -> None:
     root = tmp_path / "data"

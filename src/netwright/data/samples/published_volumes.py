@@ -159,7 +159,7 @@ def _write(root: Path, layout: VolumeLayout, cases: int, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     labels = np.zeros(SHAPE, np.uint8)
     for number, value in enumerate(layout.labels):
-        x, y = 3 * (number % 5), 4 * (number // 5)
+        x, y = 12 - 3 * (number % 5), 4 * (number // 5)  # what is right of its counterpart comes first
         labels[x : x + 3, y : y + 4, 4:12] = value
     numbers, new = range(1, cases + 1), range(cases + 1, cases + 1 + _NEW)
     for number in (*numbers, *new):

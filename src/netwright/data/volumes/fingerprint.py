@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -113,9 +113,15 @@ class ChannelFacts:
     sample: NDArray[np.float32]
 
 
+Point = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class CaseFacts:
-    """What one case adds to the fingerprint, and what is wrong with it; ``content`` is a hash of its image."""
+    """What one case adds to the fingerprint, and what is wrong with it.
+
+    ``content`` is a hash of its image. ``centres``: where the labels lie that have a side by name, in mm of RAS.
+    """
 
     case: Case
     grid: Grid | None
@@ -123,6 +129,7 @@ class CaseFacts:
     voxels: dict[int, int]
     content: str
     problems: tuple[Problem, ...]
+    centres: Mapping[int, Point] = field(default_factory=dict)
 
 
 def summarise(dataset: Dataset, facts: Sequence[CaseFacts]) -> Fingerprint:

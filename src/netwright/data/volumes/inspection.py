@@ -17,6 +17,7 @@ from netwright.data.splits import Part, drawn_parts, part_words
 from netwright.data.volumes.dataset import ACDC, Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
 from netwright.data.volumes.preprocessing import FOR_ANY_DATA, PreprocessingSettings
+from netwright.data.volumes.sides import side_problems
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
 from netwright.data.volumes.survey import case_facts
 from netwright.errors import DatasetError
@@ -106,7 +107,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnCase | Non
     fingerprint = summarise(dataset, facts)
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
     problems += _too_few(dataset) + _duplicates(dataset, facts) + _divided_patients(dataset)
-    problems += _absent_labels(dataset, fingerprint, facts)
+    problems += _absent_labels(dataset, fingerprint, facts) + side_problems(dataset, facts)
     return Inspection(
         dataset.root,
         fingerprint,

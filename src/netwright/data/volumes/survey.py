@@ -13,7 +13,7 @@ import numpy as np
 
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.bounds import room_for
-from netwright.data.io.formats import is_flat
+from netwright.data.io.formats import format_of, is_flat
 from netwright.data.io.grid import Grid
 from netwright.data.io.masks import mask_size, require_one_orientation
 from netwright.data.io.pieces import image_pieces, label_pieces, volume_shape
@@ -33,8 +33,9 @@ from netwright.data.volumes.checks import (
 )
 from netwright.data.volumes.counting import ContentHash, IntensityCount, ValueCount
 from netwright.data.volumes.dataset import Case, Dataset
-from netwright.data.volumes.fingerprint import CaseFacts, ChannelFacts
+from netwright.data.volumes.fingerprint import CaseFacts, ChannelFacts, Point
 from netwright.data.volumes.labels import mapped
+from netwright.data.volumes.sides import CentreSum, opposites_of
 
 
 def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
@@ -45,13 +46,14 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
     channels: tuple[ChannelFacts, ...] = ()
     content = ""
     voxels: dict[int, int] = {}
+    centres: dict[int, Point] = {}
     try:
         with _room(require_images(case)[0]):
             grid, channels, content, problems = _image_facts(case, dataset)
     except UnusableFile as error:
         problems = [error.problem]
     try:
-        value_counts = _label_values(case, dataset, grid, problems)
+        value_counts, centres = _label_values(case, dataset, grid, problems)
         if not any(problem.severity == "error" for problem in problems):
             for value, count in value_counts.items():
                 meant = mapped(value, dataset.map_label)
@@ -59,7 +61,7 @@ def case_facts(case: Case, dataset: Dataset) -> CaseFacts:
     except UnusableFile as error:
         problems.append(naming_labels(error.problem, dataset))
     relative = tuple(problem.relative_to(dataset.root) for problem in problems)
-    return CaseFacts(case, grid, channels, voxels, content, relative)
+    return CaseFacts(case, grid, channels, voxels, content, relative, centres)
 
 
 def _room(path: Path) -> AbstractContextManager[None]:
@@ -110,8 +112,10 @@ def _image_facts(case: Case, dataset: Dataset) -> tuple[Grid, tuple[ChannelFacts
 
 def _label_values(
     case: Case, dataset: Dataset, image: Grid | None, problems: list[Problem]
-) -> dict[int, int]:
-    """How often each value occurs in a label map. Its problems are added to ``problems``.
+) -> tuple[dict[int, int], dict[int, Point]]:
+    """How often each value occurs in a label map, and where those lie whose names say a side.
+
+    Problems are added to ``problems``.
 
     Raises:
         UnusableFile: the label map cannot be used.
@@ -130,13 +134,17 @@ def _label_values(
         time = time if time is not None and time_points(path) > 1 else None
         require_one_volume(path, volume_shape(path, time, image))
     count = ValueCount()
+    pairs = opposites_of(dataset.labels) if format_of(path).oriented and not is_flat(path) else ()
+    places = CentreSum({value for pair in pairs for value in (pair.low, pair.high)}, dataset.map_label)
     with _room(path):
         for piece in label_pieces(path, time, image):
             count.add(piece.values)
+            if pairs:
+                places.add(piece.values, piece.box)
     stored, times = count.arrays()
     values = whole_labels(path, stored, times)
     value_counts: dict[int, int] = {}
     for value, occurrences in zip(values.tolist(), times.tolist(), strict=True):
         value_counts[value] = value_counts.get(value, 0) + occurrences
     problems += value_problems(path, np.array(sorted(value_counts)), dataset)
-    return value_counts
+    return value_counts, places.centres(grid)
