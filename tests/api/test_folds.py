@@ -20,11 +20,14 @@ from netwright.errors import RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.models.store import ARCHITECTURE, describe_trained, load_trained, saved_task
 from netwright.planning.user_settings import UserSettings
+from netwright.report.summaries import SEARCHED
 from netwright.runs.data import open_run_data
+from netwright.runs.results import RESULT, read_results
 from netwright.runs.status import FINISHED
 from netwright.spaces import make_space
 from netwright.tasks.multilabel.thresholds import Thresholds, read_thresholds
 from netwright.training.files import WEIGHTS
+from netwright.training.outcome import Cost, Outcome, Status
 from netwright.training.weights import save_weights
 from netwright_tests import SMALL
 
@@ -39,19 +42,25 @@ FEW = UserSettings(trials=1, epochs=1, workers=1, seed=4, assignments={"space.n"
 
 
 def untrained(series: Series) -> list[Run]:
-    """All folds as if they had ended, each with a network of its own, and random weights."""
+    """All folds as if they had ended, each with a tested network of its own, and random weights."""
     runs = [series._run(number, trust_code=False) for number in range(1, series.splits + 1)]
     for number, run in enumerate(runs):
         settings, space = run.settings, make_space(run.settings.space)
-        prepared = open_run_data(run.folder, settings).prepared
+        data = open_run_data(run.folder, settings)
         choice = {
             name: one.to_external_repr(number % 2 if hasattr(one, "choices") else one.low)
             for name, one in space.distributions().items()
         }
-        describe_trained(run.folder.winner, settings, prepared, choice, None)
+        describe_trained(run.folder.winner, settings, data.prepared, choice, None)
         torch.manual_seed(number)
         task = saved_task(run.folder.winner).network_task(read_json(run.folder.winner / ARCHITECTURE))
-        save_weights(space.build(choice, task), run.folder.winner / WEIGHTS)
+        network = space.build(choice, task)
+        save_weights(network, run.folder.winner / WEIGHTS)
+        results = load_trained(run.folder.winner, settings, "cpu").results(data.test)
+        cost = Cost(parameters=sum(one.numel() for one in network.parameters()))
+        outcome = Outcome(Status.COMPLETE, cost=cost).to_dict()
+        entry = {"name": SEARCHED, "title": "the searched network", "choice": choice, "reference": None}
+        write_json(run.folder.winner / RESULT, {**entry, "outcome": outcome, **results})
         write_json(run.folder.root / FINISHED, {"finished": float(number)})
     return runs
 
@@ -100,10 +109,17 @@ def test_volumes_are_segmented_by_the_mean_of_the_folds(dataset: Path, tmp_path:
     parts = [run.folder.splits() for run in runs]
     held_out = sorted(name for one in parts for name in one.test)
     assert held_out == sorted({*parts[0].training, *parts[0].validation, *parts[0].test})
+    scores = [case for run in runs for case in read_results(run.folder)[0]["scores"].values()]
+    mean = np.nanmean([np.nanmean(list(case.values())) for case in scores])
     assert [run.settings.seed for run in runs] == [4, 5]
     series.resume()
     together = open_run(series.root)
     assert not (together.folder.winner / "tested.json").exists()
+    row = series.compared().rows[0]
+    assert (row.cases, row.over_cases.mean) == (len(held_out), pytest.approx(mean))
+    assert (
+        f"Out of fold, segnas4 reaches {mean:.3f} Dice (95 % interval" in together.folder.report.read_text()
+    )
     image = np.random.default_rng(0).normal(size=(1, 20, 24, 22)).astype(np.float32)
     members = [load_trained(run.folder.winner, run.settings, "cpu").probabilities(image) for run in runs]
     np.testing.assert_allclose(together.network().probabilities(image), np.mean(members, 0), atol=1e-5)
@@ -150,7 +166,7 @@ def test_folds_from_the_search_to_the_prediction(dataset: Path, netwright: Comma
     )
     assert done.returncode == 0, done.stderr
     assert "8 cases)" in done.stdout, "each case has a score"
-    assert "Together they have seen every case" in open_run(root).report(tmp_path / "page.html").read_text()
+    assert "Out of fold, segnas4 reaches" in open_run(root).report(tmp_path / "page.html").read_text()
     compared = json.loads(netwright("compare", root, "--json").stdout)
     assert compared["rows"][0]["cases"] == 8
     assert netwright("export", root, "-o", tmp_path / "folds.pt2").returncode == 0

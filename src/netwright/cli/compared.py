@@ -36,14 +36,15 @@ def compared_lines(compared: ComparedRuns) -> Iterator[str]:
         yield f"left out   {run}: no network of it was tested on test cases yet"
 
 
-def ensemble_lines(root: Path, settings: RunSettings) -> Iterator[str]:
+def ensemble_lines(root: Path, settings: RunSettings, compared: ComparedRuns) -> Iterator[str]:
     """The end of a cross-validation: what is known of the ensemble of the folds, and how to use it.
 
     Args:
         root: of the series.
         settings: of its runs.
+        compared: its runs.
     """
-    yield from ensemble_words(root)
+    yield from ensemble_words(root, compared)
     yield from metric_lines(ensemble_metrics(root) or {})
     yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(settings))}"
 

@@ -128,7 +128,8 @@ def _go_on(series: Series, *, trust_code: bool = False) -> None:
     for run in series.runs:
         out.print(f"report     {run.folder.report}", markup=False)
     if any(read_results(run.folder) for run in series.runs):
-        print_lines(compared_lines(series.compared()))
+        compared = series.compared()
+        print_lines(compared_lines(compared))
         out.print(f"report     {series.root / 'report.html'}", markup=False)
-    if series.plan.folds:
-        print_lines(ensemble_lines(series.root, series.runs[0].settings))
+        if series.plan.folds:
+            print_lines(ensemble_lines(series.root, series.runs[0].settings, compared))

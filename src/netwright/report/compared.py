@@ -77,6 +77,7 @@ class ComparedNetwork:
 
     Args:
         run: the folder of the run.
+        recipe: of the run.
         row: the title of its row.
         group: the same without the setting that the runs are compared by.
         searched: whether the search found it.
@@ -94,6 +95,7 @@ class ComparedNetwork:
     """
 
     run: str
+    recipe: str
     row: str
     group: str
     searched: bool

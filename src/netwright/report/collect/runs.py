@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from netwright.comparison.contestants import RANDOM
 from netwright.errors import RunError, SettingsError
 from netwright.means import mean_known
 from netwright.report import formatting
@@ -19,7 +20,7 @@ from netwright.report.compared import ComparedNetwork, ComparedRow, ComparedRuns
 from netwright.report.metrics import Metric
 from netwright.report.results import TrialRow
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
-from netwright.report.summaries import Summary, estimate, groups_of, summarise
+from netwright.report.summaries import ORIGINAL, Summary, estimate, groups_of, summarise
 from netwright.runs.cost import CORE, read_cost
 from netwright.runs.drawings import space_to_show
 from netwright.runs.folder import RunFolder
@@ -49,8 +50,8 @@ def compare_runs(folders: Sequence[RunFolder], by: str | None = None) -> Compare
     """The networks of several runs, a row for each way to them: the searched ones first, in the order of the runs.
 
     Searches are of one row if their settings differ only in seed, data division and machine, and in what was measured
-    there. A standard network is the same in all runs that prepare, train and test it alike; a start or a random network
-    is that of its search.
+    there. A standard network is the same in all runs that prepare, train and test it alike, an original or random
+    network in those of them that search the same space; a start is that of its search.
 
     Args:
         folders: of the runs.
@@ -105,6 +106,7 @@ def _compared(
     return tuple(
         ComparedNetwork(
             run=str(one.run.root),
+            recipe=one.settings.recipe,
             row=row.title,
             group=titles[key_of(one.settings, by)] if one.summary.searched else row.title,
             searched=one.summary.searched,
@@ -177,9 +179,10 @@ def _networks(
         if summary.searched:
             course = trial_rows(records, space) if settings.supernet is None else ()
             yield make(key, titles[key], summary, seconds, *_devices(folder, settings), course)
-        elif name in REFERENCES:
-            protocol = (text for text in key if is_of(text.partition("=")[0], OF_PROTOCOL))
-            yield make(("reference", name, *protocol), title, summary)
+        elif name in REFERENCES or summary.contestant.role in (ORIGINAL, RANDOM):
+            tables = OF_PROTOCOL if name in REFERENCES else (*OF_PROTOCOL, "space")
+            alike = (text for text in key if is_of(text.partition("=")[0], tables))
+            yield make(("alike", name, *alike), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)
 
@@ -215,7 +218,7 @@ def _row(group: Sequence[_Tested]) -> ComparedRow:
 def _told_apart(
     rows: Sequence[ComparedRow], groups: Sequence[Sequence[_Tested]], titles: Mapping[Key, str]
 ) -> list[ComparedRow]:
-    """The rows; a standard network that was trained in several ways is called after the search beside it, too."""
+    """The rows; a network that stands beside several searches in several ways is called after the search, too."""
     count = Counter(row.title for row in rows)
     return [
         replace(row, title=f"{row.title}, beside {titles[key_of(group[0].settings)]}")

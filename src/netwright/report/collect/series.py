@@ -7,6 +7,7 @@ from pathlib import Path
 
 from netwright.report.collect.compared_page import write_compared
 from netwright.report.collect.runs import compare_runs
+from netwright.report.compared import ComparedRuns
 from netwright.report.metrics import metric_named
 from netwright.runs.folder import RunFolder
 from netwright.runs.series import begun_runs, ensemble_metrics, read_plan
@@ -27,23 +28,32 @@ def write_series(root: Path, output: Path | None = None) -> Path:
     compared = compare_runs(begun_runs(root, read_plan(root)))
     name = RunFolder(root).report.name
     path = root if output is None else output
-    return write_compared(compared, path / name if path.is_dir() else path, tuple(ensemble_words(root)))
+    return write_compared(
+        compared, path / name if path.is_dir() else path, tuple(ensemble_words(root, compared))
+    )
 
 
-def ensemble_words(root: Path) -> Iterator[str]:
-    """How good the ensemble of the folds is known to be, in sentences; nothing where there is none."""
+def ensemble_words(root: Path, compared: ComparedRuns) -> Iterator[str]:
+    """How good the networks of the folds are known to be, in sentences; nothing where they are not used as one.
+
+    Args:
+        root: of the series.
+        compared: its runs.
+    """
     if not (RunFolder(root).winner / WEIGHTS).exists():
         return
-    tested = ensemble_metrics(root)
+    metric, first, tested = compared.metric, compared.rows[0], ensemble_metrics(root)
     if tested is None:
+        score = first.over_cases
+        interval = metric.interval(score.low, score.high)
         yield (
-            "The networks of all folds are used as one. Together they have seen every case, so they are not tested as "
-            "one: each score is that of a fold's network on cases that were held out from it."
+            f"Out of fold, {first.title} reaches {metric.value(score.mean)} {metric.name}"
+            + (f" (95 % interval {interval})" if interval else "")
+            + f": each of {metric.count(first.cases)} was tested by a network that had not seen it."
         )
+        yield "The networks of all folds, used as one, have seen every case, so they are not tested together."
         return
     name, value = next(iter(tested.items()))
     metric = metric_named(name)
-    yield (
-        f"The networks of all folds, used as one, reach {metric.value(value)} {metric.name} on the test cases. Other "
-        "scores are those of each fold's network on the same cases."
-    )
+    yield f"The networks of all folds, used as one, reach {metric.value(value)} {metric.name} on the test cases."
+    yield "Other scores are those of each fold's network on the same cases."

@@ -56,7 +56,7 @@ def _table(compared: ComparedRuns) -> tuple[Block, ...]:
     metric, settings = compared.metric, _columns(compared)
     head = (
         Cell("network"),
-        *(Cell(name, number=True) for name in settings),
+        *(Cell(name.rpartition(".")[2], (name.rpartition(".")[0],), number=True) for name in settings),
         Cell("runs", number=True),
         Cell(metric.axis, ("mean ± deviation",), number=True),
         Cell(f"over {metric.cases}", ("95 % interval",), number=True),
@@ -86,8 +86,11 @@ def _row(row: ComparedRow, compared: ComparedRuns, settings: Sequence[str]) -> R
     metric = compared.metric
     first = next(one for one in compared.networks if one.row == row.title)
     searched = not math.isnan(row.search_seconds.mean)
+    title = row.title if searched else formatting.sentence_case(row.title)
+    if searched and settings:
+        title = first.recipe
     cells = (
-        Cell(first.group if searched and settings else formatting.sentence_case(row.title)),
+        Cell(title),
         *(Cell(first.settings[name] if searched else "", number=True) for name in settings),
         Cell(str(len(row.runs)), (row.failed,), number=True),
         Cell(spread_words(row.score, metric.value), (_error(row, metric),), number=True, strong=True),
@@ -204,7 +207,7 @@ def _network(network: ComparedNetwork, metric: Metric) -> Row:
     score = network.score
     cells = (
         Cell(network.run),
-        Cell(formatting.sentence_case(network.row), (network.description,), wide=True),
+        Cell(network.row, (network.description,), wide=True),
         Cell(str(network.seed), number=True),
         Cell(metric.value(score.mean), (metric.interval(score.low, score.high),), number=True),
         Cell(formatting.parameters(network.parameters), number=True),

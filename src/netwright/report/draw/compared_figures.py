@@ -57,6 +57,8 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
     import plotly.graph_objects as go
 
     metric = compared.metric
+    searched = dict.fromkeys(network.group for network in compared.networks if network.searched)
+    several = compared.by is not None and len(searched) > 1
     groups = list(dict.fromkeys(network.group for network in compared.networks))
     figure = go.Figure()
     panels: tuple[tuple[str, Callable[[ComparedNetwork], float]], ...] = (
@@ -66,6 +68,7 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
     for axis, value in panels:
         for number, group in enumerate(groups):
             own = [one for one in compared.networks if one.group == group and not math.isnan(value(one))]
+            shade = SHADES[number % len(SHADES)] if several else INK
             figure.add_trace(
                 go.Box(
                     x=[value(one) for one in own],
@@ -77,12 +80,14 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
                     pointpos=0,
                     jitter=0.3,
                     fillcolor="rgba(0,0,0,0)",
-                    line={"color": SHADES[number % len(SHADES)], "width": 1.4},
+                    line={"color": shade if group in searched else QUIET, "width": 1.4},
                     marker={"color": INK, "size": 6, "opacity": 0.5},
                     hovertemplate="%{text}<br>%{x:.4g}<extra></extra>",
                     hoveron="points",
                     legendgroup=group,
-                    showlegend=compared.by is not None and axis == "x" and len(groups) > 1,
+                    # Networks that nobody searched stand by themselves, in the middle of their places.
+                    offsetgroup=group if several and group in searched else "",
+                    showlegend=several and axis == "x" and group in searched,
                     xaxis=axis,
                     yaxis=axis.replace("x", "y"),
                 )
@@ -93,8 +98,12 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
     shared = {"categoryorder": "array", "categoryarray": order, "showgrid": False, "type": "category"}
     title = {} if compared.by is None else {"title": escaped(compared.by)}
     figure.update_layout(
-        boxmode="group" if compared.by is not None and len(groups) > 1 else "overlay",
-        xaxis={"title": f"test {escaped(metric.axis)} of a run", "domain": [0, 0.48]},
+        boxmode="group" if several else "overlay",
+        xaxis={
+            "title": f"test {escaped(metric.axis)} of a run",
+            "domain": [0, 0.48],
+            "tickformat": ".1%" if metric.classifies else "",
+        },
         xaxis2={
             "title": "parameters",
             "domain": [0.54, 1],
@@ -153,17 +162,23 @@ def bars_over_setting(compared: ComparedRuns) -> go.Figure:
     figure.update_layout(
         barmode="group",
         xaxis={"title": escaped(compared.by or ""), "type": "category"},
-        yaxis={"title": f"test {escaped(compared.metric.axis)} (bars)", "rangemode": "tozero"},
+        yaxis={
+            "title": f"test {escaped(compared.metric.axis)} (bars)",
+            "rangemode": "tozero",
+            "tickformat": ".0%" if compared.metric.classifies else "",
+        },
         yaxis2={
             "title": "parameters (lines)",
             "overlaying": "y",
             "side": "right",
             "rangemode": "tozero",
             "showgrid": False,
+            "tickmode": "auto",
+            "nticks": 6,
+            "tickformat": "~s",
         },
     )
     style(figure, height=380)
-    figure.update_layout(margin={"r": 80}, yaxis2={"showgrid": False})
     return figure
 
 
