@@ -26,7 +26,7 @@ def choose_task_settings(draft: Draft, context: Context) -> None:
         SettingsError: the user set something that does not suit the data.
     """
     task = TASKS[context.dataset.task]
-    task.choose_settings(draft, repeats=context.repeats)
+    task.choose_settings(draft, context.dataset, repeats=context.repeats)
     for other in TASKS.values():
         if other is not task:
             other.refuse_settings(draft, task.name)

@@ -237,11 +237,12 @@ class Task(Protocol):
     def recipe(self, dimensions: int) -> str:
         """The published recipe for images of two or three dimensions."""
 
-    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+    def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
         """Choose settings that depend on the data, before it is prepared.
 
         Args:
             draft: the settings; those that the user gave are not changed.
+            dataset: as its folder describes it.
             repeats: whether all settings come from an earlier run, and none is changed.
 
         Raises:

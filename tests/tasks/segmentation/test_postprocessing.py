@@ -15,6 +15,7 @@ import pytest
 
 from netwright.api import create_run, open_run
 from netwright.comparison.retrain import ContestantJob, results_of, run_contestant
+from netwright.data.open import open_any
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError, SettingsError
 from netwright.files import read_json, write_json
@@ -66,8 +67,8 @@ def settings_with(crf: bool = True) -> Draft:
     )
 
 
-def test_is_refused_where_nothing_is_segmented() -> None:
-    TASKS["segmentation"].choose_settings(settings_with(), repeats=False)
+def test_is_refused_where_nothing_is_segmented(dataset: Path) -> None:
+    TASKS["segmentation"].choose_settings(settings_with(), open_any(dataset), repeats=False)
     TASKS["segmentation"].refuse_settings(settings_with(crf=False), "classification")
     with pytest.raises(
         SettingsError, match=r"postprocessing\.crf.*classification.*postprocessing\.crf=false"
@@ -75,11 +76,25 @@ def test_is_refused_where_nothing_is_segmented() -> None:
         TASKS["segmentation"].refuse_settings(settings_with(), "classification")
 
 
-def test_a_missing_library_is_told_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_told_before_anything_is_trained(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     with pytest.raises(SettingsError, match=r"netwright\[crf\].*--set postprocessing\.crf=false.*--no-crf"):
-        TASKS["segmentation"].choose_settings(settings_with(), repeats=False)
-    TASKS["segmentation"].choose_settings(settings_with(crf=False), repeats=False)
+        TASKS["segmentation"].choose_settings(settings_with(), open_any(dataset), repeats=False)
+    TASKS["segmentation"].choose_settings(settings_with(crf=False), open_any(dataset), repeats=False)
+
+
+def test_that_of_a_recipe_is_left_out_for_regions_and_one_that_is_set_is_refused(dataset: Path) -> None:
+    """A CRF gives each voxel one label, and regions overlap."""
+    opened = open_any(dataset, regions={"whole": (1, 2), "part": (2,)})
+    draft = settings_with()
+    TASKS["segmentation"].choose_settings(draft, opened, repeats=False)
+    assert draft.postprocessing.crf is False
+    asked = Draft.begin(settings_with().finished().model_dump(), frozenset({"postprocessing.crf"}))
+    for repeats in (False, True):
+        with pytest.raises(SettingsError, match=r"regions overlap, and .* has the regions whole, part"):
+            TASKS["segmentation"].choose_settings(asked, opened, repeats=repeats)
 
 
 def test_cases_are_spread_over_the_validation_part(run_data: RunData) -> None:

@@ -95,7 +95,7 @@ class Classification:
         """The layers of VGG-16."""
         return "marl-vgg16"
 
-    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+    def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
         """The recipe's settings are used."""
 
     def finish_settings(self, draft: SettingsDraft) -> None:

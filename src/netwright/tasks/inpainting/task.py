@@ -97,7 +97,7 @@ class Inpainting:
         """The autoencoders of PDAS."""
         return "pdas-inpainting"
 
-    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
+    def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
         """Small pictures from 0 to 1, augmented by flips alone, as in PDAS."""
         choose_preparation(draft, repeats=repeats)
 

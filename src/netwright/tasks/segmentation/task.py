@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.volumes.regions import IGNORED, Region
 from netwright.errors import MemoryShortage, SettingsError
+from netwright.execution.notes import say_once
 from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.training.guess import GUESSED, guessed_loss
 
@@ -173,11 +174,26 @@ class Segmentation:
         """SegNAS4 of volumes, the layers of the U-Net of pictures."""
         return "segnas4" if dimensions == 3 else "marl-unet"
 
-    def choose_settings(self, draft: SettingsDraft, *, repeats: bool) -> None:
-        """Those of the recipe will do, if the library of a CRF that is asked for is installed."""
+    def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
+        """Those of the recipe will do, if the library of a CRF that is asked for is installed.
+
+        A CRF gives each voxel one label: for regions, which overlap, that of a recipe is left out, and one that the
+        user set is refused.
+        """
+        from netwright.tasks.segmentation.data import labelled_dataset
         from netwright.tasks.segmentation.dense_crf import require_library
 
-        if draft.postprocessing.crf:
+        crf, regions = draft.postprocessing.crf, labelled_dataset(dataset).regions
+        if crf and regions and not repeats and "postprocessing.crf" not in draft.user_set:
+            say_once("No CRF is fitted: it gives each voxel one label, and regions overlap.")
+            draft.choose({"postprocessing.crf": False})
+        elif crf and regions:
+            raise SettingsError(
+                f"postprocessing.crf = {str(crf).lower()}: the fully connected CRF gives each voxel one label, but "
+                f"regions overlap, and {dataset.root} has the regions {', '.join(one.name for one in regions)}. Leave "
+                "it out: --set postprocessing.crf=false."
+            )
+        elif crf:
             require_library()
 
     def finish_settings(self, draft: SettingsDraft) -> None:
@@ -194,22 +210,11 @@ class Segmentation:
             )
 
     def problem(self, prepared: AnyPrepared, settings: RunSettings) -> Problem:
-        """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions.
-
-        Raises:
-            SettingsError: a CRF is asked for, and the data has regions.
-        """
+        """Volumes whole, or slice by slice where the settings have ``slices``, by networks of two dimensions."""
         from netwright.tasks.segmentation.data import prepared_volumes
         from netwright.tasks.segmentation.problem import make_problem
 
-        volumes = prepared_volumes(prepared)
-        if volumes.regions and settings.postprocessing.crf:
-            raise SettingsError(
-                f"postprocessing.crf = {str(settings.postprocessing.crf).lower()}: the fully connected CRF gives each "
-                f"voxel one label, but regions overlap, and {volumes.dataset} has the regions "
-                f"{', '.join(region.name for region in volumes.regions)}. Leave it out: --set postprocessing.crf=false."
-            )
-        return make_problem(volumes, settings.slices)
+        return make_problem(prepared_volumes(prepared), settings.slices)
 
     def network_task(self, architecture: Mapping[str, Any]) -> SegmentationTask:
         """The task with the labels that the network was trained on."""
