@@ -230,3 +230,12 @@ def test_slices_in_a_folder_below_do_not_hide_its_volumes(tmp_path: Path) -> Non
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(write_series(tmp_path / "c", numbers(0)) / "preview.png")
     with pytest.warns(DatasetWarning, match=r"left out volumes in folders below .*more/b\.nii\.gz"):
         assert [case.name for case in find_cases(tmp_path, 1)] == ["a", "c"]
+
+
+def test_a_preview_in_the_folder_of_a_series_makes_it_no_masks(tmp_path: Path) -> None:
+    root = pairs(tmp_path, dicom=True)
+    for name in CASES:
+        Image.new("L", (8, 8)).save(root / "images" / name / "preview.png")
+    dataset = open_any(root)
+    assert [case.name for case in dataset.cases] == list(CASES)  # type: ignore[union-attr]
+    assert not inspect_any(dataset).errors

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from netwright.data.io.arrays import PictureArray
+from netwright.data.io.images import channel_names
 from netwright.data.issues import Problem
 from netwright.data.splits import Part
 
@@ -119,6 +120,36 @@ class ImageSet:
     def parts(self) -> tuple[Part | None, ...]:
         """The official part of each picture, None where there is none."""
         return tuple(record.part for record in self.records)
+
+
+def set_of_arrays(
+    root: Path,
+    format: str,
+    classes: tuple[str, ...],
+    records: Sequence[Record],
+    arrays: Mapping[Part, PictureArray],
+    problems: Sequence[Problem],
+) -> ImageSet:
+    """The pictures in colours, of 8 bits, of a folder with files of many pictures, such as CIFAR and SVHN.
+
+    Args:
+        root: the folder.
+        format: the name of the layout.
+        classes: their names.
+        records: the pictures, in order of name.
+        arrays: the files, by part.
+        problems: that were found.
+    """
+    return ImageSet(
+        name=root.resolve().name,
+        root=root,
+        format=format,
+        channels=channel_names(3),
+        classes=classes,
+        records=tuple(records),
+        arrays=arrays,
+        problems=tuple(problem.relative_to(root) for problem in problems),
+    )
 
 
 def classes_of(label: Label) -> tuple[int, ...]:

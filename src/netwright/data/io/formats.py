@@ -11,7 +11,7 @@ from netwright.data.files import is_folder
 from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, is_slice, looks_like_dicom
 from netwright.data.io.dicom_seg import DicomSegmentation
 from netwright.data.io.grid import Grid
-from netwright.data.io.masks import objects_in
+from netwright.data.io.masks import holds_objects
 from netwright.data.io.nifti import NIFTI
 from netwright.data.io.picture_volume import PICTURES
 from netwright.data.io.simple_itk import META_IMAGE, NRRD
@@ -55,7 +55,7 @@ def format_of(path: Path) -> FileFormat:
     A folder is one of slices, in DICOM, or of masks, one for each object.
     """
     if is_folder(path):
-        return DICOM if holds_slices(path) or not objects_in(path) else PICTURES
+        return PICTURES if holds_objects(path) and not holds_dicom(path) else DICOM
     return format_by_ending(path) or (DICOM if looks_like_dicom(path) else NIFTI)
 
 

@@ -28,6 +28,14 @@ def objects_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(file for file in folder.iterdir() if is_picture(file) and file.name[0] != "."))
 
 
+def holds_objects(folder: Path) -> bool:
+    """Whether a folder has a mask for each object of the image that lies alone in a folder beside it."""
+    if not objects_in(folder):
+        return False
+    beside = [other for other in folder.parent.iterdir() if other != folder and is_folder(other)]
+    return any(len(objects_in(other)) == 1 for other in beside)
+
+
 def mask_files(path: Path) -> tuple[Path, ...]:
     """The files of a mask: those of a folder of objects, otherwise the file itself."""
     return objects_in(path) if is_folder(path) else (path,)

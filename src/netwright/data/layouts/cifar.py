@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.files import read_text
-from netwright.data.images.dataset import ImageSet, Record
+from netwright.data.images.dataset import ImageSet, Record, set_of_arrays
 from netwright.data.images.issues import labels_out_of_range, not_whole
 from netwright.data.io.arrays import ArrayFile
-from netwright.data.io.images import channel_names
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -197,16 +196,7 @@ def _read_set(root: Path, format: str, layout: _Layout) -> ImageSet:
     records: list[Record] = []
     for part, source in parts.items():
         records += _records(part, source, classes, problems)
-    return ImageSet(
-        name=root.resolve().name,
-        root=root,
-        format=format,
-        channels=channel_names(3),
-        classes=classes,
-        records=tuple(records),
-        arrays=parts,
-        problems=tuple(problem.relative_to(root) for problem in problems),
-    )
+    return set_of_arrays(root, format, classes, records, parts, problems)
 
 
 def _is_binary(root: Path, layout: _Layout) -> bool:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.data.images.dataset import ImageSet, Record
+from netwright.data.images.dataset import ImageSet, Record, set_of_arrays
 from netwright.data.images.issues import labels_out_of_range, not_whole
 from netwright.data.io.arrays import CHUNK_BYTES
 from netwright.data.io.bounds import most_pictures, require_contents, require_pictures
-from netwright.data.io.images import channel_names
 from netwright.data.io.matlab import read_matlab, unfit
 from netwright.data.issues import Problem
 from netwright.data.splits import Part
@@ -127,16 +126,7 @@ def _read_set(root: Path, format: str, training: tuple[str, ...]) -> ImageSet:
     problems += _not_as_original(root, counts)
     if format == SVHN and (root / _EXTRA).is_file():
         problems.append(_left_out(root))
-    return ImageSet(
-        name=root.resolve().name,
-        root=root,
-        format=format,
-        channels=channel_names(3),
-        classes=DIGITS,
-        records=tuple(records),
-        arrays=arrays,
-        problems=tuple(problem.relative_to(root) for problem in problems),
-    )
+    return set_of_arrays(root, format, DIGITS, records, arrays, problems)
 
 
 def _read(path: Path, name: str) -> NDArray[Any]:
