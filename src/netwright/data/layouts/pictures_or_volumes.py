@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netwright.data.io.dicom import holds_slices
 from netwright.data.io.images import is_picture
 from netwright.data.layouts.images import IMAGES
 from netwright.data.layouts.volume_files import folders_near_top, volume_files_in
@@ -17,7 +18,7 @@ def holds_volumes(root: Path) -> bool:
 def more_pictures(root: Path, format: str) -> bool:
     """Whether a folder with volumes is rather one of pictures: it holds more of them than pairs of volumes.
 
-    Pictures beside volumes in a folder are previews, and do not count; nor do those of one folder alone, as that makes
+    Pictures beside volumes in a folder, or slices of one, are previews, and do not count; nor do those of one folder alone, as that makes
     no classes.
 
     Args:
@@ -26,7 +27,7 @@ def more_pictures(root: Path, format: str) -> bool:
     """
     volumes = pictures = folders = 0
     for folder in folders_near_top(root):
-        here = len(volume_files_in(folder))
+        here = len(volume_files_in(folder)) + holds_slices(folder)
         own = 0 if here else sum(map(is_picture, folder.iterdir()))
         volumes, pictures, folders = volumes + here, pictures + own, folders + bool(own)
     return 2 * pictures > volumes and (folders > 1 or format == IMAGES)
