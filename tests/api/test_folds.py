@@ -70,7 +70,7 @@ def test_an_ensemble_of_folds_gets_pictures_as_each_network_was_trained_on(
 ) -> None:
     user = UserSettings(trials=1, epochs=1, workers=1, assignments=TINY)
     series = create_series(shapes, "marl-vgg16", user, tmp_path / "folds", 3, folds=True)
-    with pytest.raises(RunError, match="no run"):
+    with pytest.raises(RunError, match=r"several runs.*fold-1.*netwright resume"):
         open_run(series.root)
     runs = untrained(series)
     parts = [run.folder.splits() for run in runs]

@@ -18,9 +18,9 @@ from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.runs import compare_runs
 from netwright.report.collect.series import write_series
 from netwright.report.compared import ComparedRuns
-from netwright.runs.folder import default_output, require_new_folder
+from netwright.runs.folder import SERIES, default_output, require_new_folder
 from netwright.runs.results import read_results
-from netwright.runs.series import SERIES, SeriesPlan, begun_runs, is_series, parts_file, read_plan, run_folder
+from netwright.runs.series import SeriesPlan, begun_runs, is_series, parts_file, read_plan, run_folder
 from netwright.runs.status import FINISHED
 
 

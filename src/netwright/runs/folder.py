@@ -23,6 +23,8 @@ from netwright.runs.versions import made_with
 from netwright.settings import MADE_WITH, RunSettings, read_settings
 
 LOCK_TRIES = 20
+SERIES = "series.json"
+"""In the folder of a series of runs: how many runs there are to be, and of which folds."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +315,11 @@ def open_run_folder(root: Path) -> RunFolder:
     folder = RunFolder(root)
     if not root.is_dir():
         raise RunError(f"There is no run folder {root}. A run is made by 'netwright search ... -o {root}'.")
+    if not folder.settings_file.exists() and (root / SERIES).is_file():
+        raise RunError(
+            f"{root} holds several runs: expected one. Name one of them, such as {next(root.glob('*-1'), root)}. The "
+            f"folds of a cross-validation are used as one when 'netwright resume {root}' has finished them."
+        )
     if not folder.settings_file.exists():
         raise RunError(f"{root} holds no run: run.yaml is missing. Name the folder that was given to -o.")
     return folder

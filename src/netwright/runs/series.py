@@ -8,10 +8,8 @@ from pathlib import Path
 
 from netwright.errors import RunError
 from netwright.files import number, read_json
-from netwright.runs.folder import RunFolder
+from netwright.runs.folder import SERIES, RunFolder
 
-SERIES = "series.json"
-"""In the folder of a series: how many runs there are to be, and of which folds."""
 PARTS = "parts"
 """The folder with the parts of each fold of a cross-validation, as ``splits.json`` has them."""
 TESTED = "tested.json"

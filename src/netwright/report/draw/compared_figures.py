@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHADES = (INK, QUIET, "#b9c0ca")
 """Of groups that stand side by side, over and over."""
 
+NONE = "none"
+"""The value of a setting that a search does not have."""
+
 LONGEST = 46
 """Letters of a title in a plot."""
 
@@ -42,7 +45,7 @@ def places(compared: ComparedRuns) -> list[str]:
 def place_of(compared: ComparedRuns, network: ComparedNetwork) -> str:
     """Where a network stands. One that nobody searched has no value of a setting, and stands by itself."""
     by = compared.by
-    return network.settings[by] if by is not None and network.searched else network.row
+    return network.settings[by] or NONE if by is not None and network.searched else network.row
 
 
 def _number(text: str) -> float:
