@@ -35,6 +35,7 @@ from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.sampler import COMPLETION
+from netwright.training.files import CHECKPOINT
 from postgresql_server import PASSWORD, PostgreSQL
 from processes import line_of, wait_until
 
@@ -166,18 +167,28 @@ begun(driver, Path(sys.argv[3]), settings_of(Path(sys.argv[3])), answer)[0].join
 def test_a_trial_whose_lease_is_not_renewed_is_taken_up_and_its_late_result_is_dropped(
     place: Place, tmp_path: Path
 ) -> None:
-    place = replace(place, lease_seconds=LEASE)
+    place, found = replace(place, lease_seconds=LEASE), []
+
+    def answer(job: CandidateJob) -> Any:
+        found.extend(path.read_bytes() for path in job.folder.glob("*"))
+        return reward_of(job)
+
     with backend.driving(place, "a") as gone:
         gone.renew = lambda: None
         study = optuna.create_study(storage=gone.storage, study_name="study", direction="maximize")
         assert gone.ask(study, 1) is None, "there is no trial yet"
         trial = gone.ask(study, 0)
+        left = RunFolder(tmp_path / "a").trial(0) / CHECKPOINT
+        left.parent.mkdir(parents=True)
+        left.write_bytes(b"as far as it came")
+        trial.set_user_attr("folder", str(tmp_path / "a"))
         asked = time.monotonic()
-        thread, executor, errors = begun(place, tmp_path, settings_of(tmp_path), reward_of)
+        thread, executor, errors = begun(place, tmp_path / "b", settings_of(tmp_path), answer)
         thread.join(60)
         assert errors == []
         assert time.monotonic() - asked > LEASE
         assert "0000" in {job.folder.name for job in executor.jobs}
+        assert found == [b"as far as it came"], "its training goes on"
         assert not gone.holds(trial._trial_id)
     require_whole(place, 12)
 

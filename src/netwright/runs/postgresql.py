@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -274,8 +275,10 @@ def _explained(place: Place) -> Iterator[None]:
 def _advice(reason: str) -> str:
     if "password" in reason or "authentication" in reason:
         return "Give the password in the variable PGPASSWORD or in the file ~/.pgpass."
-    if "does not exist" in reason:
+    if re.search(r'(database|role) ".*" does not exist', reason):
         return "Name one that exists, or make it (createdb, createuser)."
     if "permission denied" in reason:
         return "Give the user leave to make and write tables in this database."
-    return "Is the server running, and can it be reached from here?"
+    if "connection" in reason:
+        return "Is the server running, and can it be reached from here?"
+    return "Was it made by another version of netwright or Optuna? Then name a new database."

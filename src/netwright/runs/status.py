@@ -222,7 +222,10 @@ def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
             return NOT_STORED
         try:
             return make_space(settings.space).describe(record.choice)
-        except NetwrightError:
+        except (
+            NetwrightError,
+            KeyError,
+        ):  # another process is storing the choice, one dimension after the other
             return ""
 
     return describe

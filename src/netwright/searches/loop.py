@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -31,7 +32,7 @@ from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.strategies.base import Converging
 from netwright.strategies.sampler import StrategySampler
-from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.checkpoint import fetch_checkpoint, remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.fidelity import fidelity_of
 from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
@@ -44,6 +45,8 @@ EPOCHS = "epochs"
 """The user attribute with the number of epochs of a trial, if the study chooses it."""
 POLL_SECONDS = 1.0
 """How often a search that has nothing left to do looks for what the others have done."""
+FOLDER = "folder"
+"""The user attribute with the run folder of the search that trains a trial, if several share the study."""
 REPEATS = 300
 """After this many known networks in a row, a search has nothing new to propose."""
 
@@ -175,7 +178,9 @@ class Search:
         others = self._catch_up()
         taken = self._driver.take_up(others)
         if taken is not None:
-            self._unfinished.append(optuna.Trial(self._study, taken))
+            trial = optuna.Trial(self._study, taken)
+            self._fetch_checkpoint(trial)
+            self._unfinished.append(trial)
         self._others = len(others) - (taken is not None)
 
     def _count(self, *, cached: bool) -> None:
@@ -248,6 +253,8 @@ class Search:
         return None
 
     def _job(self, candidate: _Candidate) -> Job:
+        if self._driver.several:
+            candidate.trial.set_user_attr(FOLDER, str(self._folder.root.resolve()))
         grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
         return Job(
             run_candidate,
@@ -256,6 +263,12 @@ class Search:
             log=self._folder.trial(candidate.trial.number) / LOG,
             until=self._clock.ends() + grace,
         )
+
+    def _fetch_checkpoint(self, trial: optuna.Trial) -> None:
+        """Fetches the checkpoint of a trial that was taken up from the folder of the search that began it."""
+        earlier, own = trial.user_attrs.get(FOLDER), self._folder.trial(trial.number)
+        if earlier is not None and Path(earlier) != self._folder.root.resolve():
+            fetch_checkpoint(RunFolder(Path(earlier)).trial(trial.number) / CHECKPOINT, own / CHECKPOINT)
 
     def _next_trial(self) -> optuna.Trial | None:
         """The next trial to train; None where there is none now."""

@@ -6,6 +6,7 @@ searches with shared weights (`netwright.supernet.search`) write them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import time
@@ -188,6 +189,16 @@ def remove_checkpoint(path: Path) -> None:
     """Removes a checkpoint, and what a process left that was killed while it wrote one."""
     path.unlink(missing_ok=True)
     shutil.rmtree(path.with_name(path.name + PARTIAL), ignore_errors=True)
+
+
+def fetch_checkpoint(source: Path, path: Path) -> None:
+    """Copies a checkpoint from another folder, if it can be read from here. Else the training begins again."""
+    partial = path.with_name(path.name + PARTIAL)
+    with contextlib.suppress(OSError):
+        partial.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, partial / path.name)
+        (partial / path.name).replace(path)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _values_in(metadata: Mapping[str, str]) -> dict[str, Any]:

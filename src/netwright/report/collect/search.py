@@ -10,7 +10,7 @@ from netwright.report.metrics import metric_named
 from netwright.report.results import TrialRow
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import read_curves
-from netwright.runs.trials import TrialRecord, path_of
+from netwright.runs.trials import RUNNING, TrialRecord, path_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.strategies.base import Penalising
@@ -44,12 +44,14 @@ def trial_rows(records: Sequence[TrialRecord], space: Space) -> tuple[TrialRow, 
     rows = []
     for record in records:
         outcome = record.outcome
+        # Of a trial that runs, another process may have stored only a part of the choice.
+        described = record.words or (space.describe(record.choice) if record.status != RUNNING else "")
         rows.append(
             TrialRow(
                 number=record.number,
                 status=record.status,
                 reason=record.reason,
-                choice=record.words or space.describe(record.choice) if record.choice else "",
+                choice=described if record.choice else "",
                 reward=record.reward,
                 parameters=outcome.cost.parameters if outcome else None,
                 epochs=outcome.epochs if outcome else 0,
