@@ -54,6 +54,10 @@ class Volumes:
     def foreground(self, index: int) -> list[Any]:
         return self.voxels[index]
 
+    def labelled(self, index: int) -> Any:
+        """The first hundred voxels."""
+        return np.argwhere(np.arange(self.labels[index].size).reshape(self.labels[index].shape) < 100)
+
 
 def batches(volumes: Volumes, patches: Patches | None, batch_size: int = 2) -> Batches:
     return Batches(
@@ -108,6 +112,20 @@ def test_a_share_of_the_patches_is_centred_on_each_class_in_turn(share: float) -
     assert abs(met[1] - met[2]) <= 20
     if share:
         assert met[1] > 0 < met[2]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_where_voxels_are_ignored_patches_are_centred_on_labelled_ones(share: float) -> None:
+    """On foreground as before, and all others on one of the few voxels that are labelled."""
+    volumes = Volumes([(64, 64, 16)])
+    plain = batches(volumes, Patches(volumes, SIZE, 12, share), batch_size=1)
+    ignoring = batches(volumes, Patches(volumes, SIZE, 12, share, ignores=True), batch_size=1)
+    around: list[bool] = []
+    for _ in range(10):
+        for images, labels in ignoring:
+            around.append(bool((images <= 100).any() or labels.any()))
+    assert all(around)
+    assert not all(bool((images <= 100).any() or labels.any()) for images, labels in plain)
 
 
 def test_volumes_without_foreground_are_cropped_anywhere() -> None:

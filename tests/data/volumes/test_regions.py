@@ -168,6 +168,8 @@ def test_prepared_data_keeps_regions_and_ignores(prepared: Prepared, tmp_path: P
         np.testing.assert_array_equal(prepared.label(index), np.where(expected == 4, IGNORED, expected))
         for number, voxels in enumerate(prepared.foreground(index), start=1):
             np.testing.assert_array_equal(voxels, np.argwhere(expected == number))
+        assert len(prepared.foreground(index)) == 3
+        np.testing.assert_array_equal(prepared.labelled(index), np.argwhere(expected != 4))
     counts = [sum(int((label_map(tmp_path, n) == v).sum()) for n in (0, 2)) for v in range(4)]
     assert prepared.class_counts_of([0, 2]).tolist() == counts
 

@@ -69,6 +69,9 @@ class CroppedVolumes(PreparedVolumes, Protocol):
     def foreground(self, index: int) -> Sequence[NDArray[Any]]:
         """Some voxels (n, 3) of each foreground class of a volume."""
 
+    def labelled(self, index: int) -> NDArray[Any]:
+        """Some voxels (n, 3) of a volume in which others are ignored; none of other volumes."""
+
 
 def windows(
     shape: Sequence[int], size: Sequence[int], position: Sequence[float] | None = None

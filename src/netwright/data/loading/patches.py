@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -27,12 +27,15 @@ class Patches:
         size: of the network's input.
         most: the most patches of a volume in an epoch.
         foreground: the share of patches that are centred on foreground.
+        ignores: whether voxels are ignored. Other patches are then centred on labelled voxels, as in nnU-Net
+            (``data_loader.py``).
     """
 
     volumes: CroppedVolumes
     size: tuple[int, ...]
     most: int
     foreground: float
+    ignores: bool = False
 
     def count(self, index: int) -> int:
         """How many patches have the voxels of a volume, rounded: 1 for all that are hardly larger than one."""
@@ -47,7 +50,7 @@ class Patches:
 
         ``generator``: the only source of random numbers.
         """
-        if not self.foreground or all(self.count(index) == 1 for index in set(indices)):
+        if not (self.foreground or self.ignores) or all(self.count(index) == 1 for index in set(indices)):
             return None
         return ForegroundCentres(self, generator)
 
@@ -77,16 +80,19 @@ class ForegroundCentres:
         if patches.count(index) == 1:
             return None
         self._due += patches.foreground
-        if self._due < 1:
-            return None
-        self._due -= 1
-        present = [voxels for voxels in patches.volumes.foreground(index) if len(voxels)]
-        if not present:
-            return None
-        voxels = present[self._turn % len(present)]
-        self._turn += 1
+        if self._due >= 1:
+            self._due -= 1
+            present = [voxels for voxels in patches.volumes.foreground(index) if len(voxels)]
+            if present:
+                self._turn += 1
+                return self._around_one(index, present[(self._turn - 1) % len(present)])
+        labelled = patches.volumes.labelled(index) if patches.ignores else ()
+        return self._around_one(index, labelled) if len(labelled) else None
+
+    def _around_one(self, index: int, voxels: Any) -> list[float]:
+        """Of the patch of a volume around one of some voxels (n, axes)."""
         voxel = voxels[int(torch.randint(len(voxels), (), generator=self._generator))].tolist()
-        return centred(voxel, patches.volumes.shape(index), patches.size)
+        return centred(voxel, self._patches.volumes.shape(index), self._patches.size)
 
 
 def patches_in(shape: Sequence[int], size: Sequence[int]) -> int:

@@ -23,7 +23,7 @@ from netwright.data.parallel import counted, in_order
 from netwright.data.splits import FRACTIONS, Splits, require_fractions, split
 from netwright.data.volumes.checks import check_case, require_images, require_label
 from netwright.data.volumes.dataset import Case, Dataset
-from netwright.data.volumes.foreground import foreground_positions
+from netwright.data.volumes.foreground import foreground_positions, labelled_positions
 from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.intensities import measured_intensities, with_intensities
 from netwright.data.volumes.prepared import (
@@ -45,6 +45,7 @@ from netwright.data.volumes.preprocessing import (
     coarsened,
     normalised,
 )
+from netwright.data.volumes.regions import IGNORED
 from netwright.data.volumes.sizes import cache_bytes
 from netwright.errors import DatasetError, SettingsError
 
@@ -292,4 +293,6 @@ def _process(
     air = air_of(image, settings)
     prepared = geometry.prepare_labels(labels)
     positions = foreground_positions(prepared, dataset.classes)
+    if (prepared == IGNORED).any():
+        positions.append(labelled_positions(prepared))
     return geometry.prepare_image(image, air), prepared, air, positions

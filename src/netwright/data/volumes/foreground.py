@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.volumes.regions import IGNORED
+
 MOST_POSITIONS = 1000
 """How many voxels of a class are kept of a case."""
 
@@ -23,9 +25,20 @@ def foreground_positions(label: NDArray[np.uint8], classes: int) -> list[NDArray
     values = flat[places]
     chosen = []
     for index in range(1, classes):
-        of_class = places[values == index]
-        if len(of_class) > MOST_POSITIONS:
-            drawn = np.random.default_rng(index).choice(len(of_class), MOST_POSITIONS, replace=False)
-            of_class = of_class[np.sort(drawn)]
-        chosen.append(of_class.astype(np.int64))
+        chosen.append(_some(places[values == index], index))
     return chosen
+
+
+def labelled_positions(label: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Flat indices of some voxels that are not ignored, background among them, as `foreground_positions` has them.
+
+    ``label``: class indices (X, Y, Z), or `IGNORED`.
+    """
+    return _some(np.flatnonzero(label.ravel() != IGNORED), 0)
+
+
+def _some(places: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    if len(places) > MOST_POSITIONS:
+        drawn = np.random.default_rng(seed).choice(len(places), MOST_POSITIONS, replace=False)
+        places = places[np.sort(drawn)]
+    return places.astype(np.int64)

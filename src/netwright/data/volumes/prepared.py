@@ -40,7 +40,8 @@ class PreparedCase:
         voxels: the number of voxels of each class. All others are ignored.
         group: see `Case`.
         air: the value that pads each channel; empty: zeros.
-        foreground: how many positions of each foreground class are kept; None: an older cache has none.
+        foreground: how many positions of each foreground class are kept, and of labelled voxels where others are
+            ignored; None: an older cache has none.
         part: see `Case`.
     """
 
@@ -197,6 +198,13 @@ class Prepared:
 
     def foreground(self, index: int) -> list[NDArray[np.int64]]:
         """Some voxels (n, 3) of each foreground class of a case, see `foreground_positions`."""
+        return self._positions(index)[: self.classes - 1]
+
+    def labelled(self, index: int) -> NDArray[np.int64]:
+        """Some voxels (n, 3) of a case in which others are ignored, see `labelled_positions`; none of other cases."""
+        return (self._positions(index)[self.classes - 1 :] or [np.empty((0, 3), np.int64)])[0]
+
+    def _positions(self, index: int) -> list[NDArray[np.int64]]:
         counts = self.cases[index].foreground
         if counts is None:
             if index not in self._found:

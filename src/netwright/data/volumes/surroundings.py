@@ -124,6 +124,10 @@ class SurroundedVolumes:
         """As in `Prepared`."""
         return self.prepared.foreground(index)
 
+    def labelled(self, index: int) -> NDArray[np.int64]:
+        """As in `Prepared`."""
+        return self.prepared.labelled(index)
+
     def class_counts_of(self, indices: Iterable[int]) -> NDArray[np.int64]:
         """As in `Prepared`."""
         return self.prepared.class_counts_of(indices)

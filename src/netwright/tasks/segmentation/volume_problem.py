@@ -48,9 +48,10 @@ class VolumeProblem:
     ) -> Batches:
         """As in `netwright.data.loading.batches.Batches`: a volume a case, or several patches of it."""
         size, patches = protocol.patch_size or self.task.size, None
-        if protocol.patches > 1 or protocol.foreground_patches:
+        if protocol.patches > 1 or protocol.foreground_patches or self.task.ignores:
             most = max(1, round(protocol.patches * prod(self.task.size) / prod(size)))
-            patches = Patches(self._prepared, size, most, protocol.foreground_patches)
+            share, ignores = protocol.foreground_patches, self.task.ignores
+            patches = Patches(self._prepared, size, most, share, ignores)
         return training_batches(self._prepared, cases, size, protocol, device, seed, patches, self._factors)
 
     def loss(self, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device) -> TrainingLoss:
