@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,18 @@ from netwright.data.images.splits import image_splits, strata_by_name
 from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format, acdc, image_masks
 from netwright.data.layouts.class_folders import folders_in
-from netwright.data.layouts.description import DESCRIPTION, ignored_in, read_description, regions_in
+from netwright.data.layouts.description import DESCRIPTION, ignored_in, read_description
 from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
+from netwright.data.layouts.meaning import with_meaning
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
 from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.splits import FRACTIONS, Splits
 from netwright.data.volumes.cache import image_digests, prepare, split_volumes
-from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES, Dataset
+from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, VOLUMES
 from netwright.data.volumes.inspection import Inspection, inspect_dataset
 from netwright.data.volumes.prepared import open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
-from netwright.data.volumes.regions import IGNORE, in_order
 from netwright.errors import DatasetError, SettingsError
 
 _VOLUME_PAIRS = "volume-pairs"
@@ -127,8 +127,7 @@ def open_any(
     name = _recognised(root, description) if format is None else _if_it_matches(root, format, description)
     if name in FORMATS:
         meant = {**ignored_in(root, description), **(map_label or {})}
-        described = in_order(regions) if regions else regions_in(root, description)
-        return replace(_without_ignored(FORMATS[name].read(root, description, meant)), regions=described)
+        return with_meaning(FORMATS[name].read(root, description, meant), description, regions or {})
     if name in IMAGE_FORMATS:
         if map_label or regions:
             option = "--map-label" if map_label else "--region"
@@ -138,13 +137,6 @@ def open_any(
             )
         return IMAGE_FORMATS[name].read(root)
     raise DatasetError(f"{root} holds no dataset that is known. {_all_looked_for(root, format, description)}")
-
-
-def _without_ignored(dataset: Dataset) -> Dataset:
-    """The dataset without the names of values that are ignored, unless another value is read as one of them."""
-    ignored = {old for old, new in dataset.map_label.items() if new == IGNORE} - {*dataset.map_label.values()}
-    named = {value: name for value, name in dataset.labels.items() if value not in ignored}
-    return dataset if len(named) == len(dataset.labels) else replace(dataset, labels=named)
 
 
 def recognise(root: Path) -> str | None:

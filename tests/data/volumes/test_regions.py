@@ -107,7 +107,9 @@ def test_regions_of_the_command_line_replace_those_of_the_file(nnunet: Make) -> 
     root = nnunet()
     regions = read_regions(["tumour=1,3", "rest = 2"])
     assert opened(root, regions=regions).regions == (Region("tumour", (1, 3), 1), Region("rest", (2,), 2))
-    with pytest.raises(DatasetError, match=r"'tumour' the labels \[1, 9\]: expected some of 1, 2 and 3"):
+    with pytest.raises(
+        DatasetError, match=r"--region .*'tumour' the labels \[1, 9\]: expected some of 1, 2 and 3"
+    ):
         open_any(root, regions={"tumour": (1, 9)})
     for texts, message in (
         (["tumour"], "expects NAME=LABELS"),
@@ -133,6 +135,9 @@ def test_any_value_may_be_ignored(nnunet: Make) -> None:
     labels = {"background": 0, "a": 1, "b": 2, "c": 3, "d": 4}
     dataset = opened(nnunet(labels=labels), map_label=read_label_map(["2=ignore", "4=3"]))
     assert dataset.labels == {0: "background", 1: "a", 3: "c", 4: "d"}
+    for ignored in (["0=ignore"], ["1=ignore,2=ignore,3=ignore,4=ignore"]):
+        with pytest.raises(DatasetError, match="expected 0 for background and at least one other to be left"):
+            open_any(dataset.root, map_label=read_label_map(ignored))
     found = class_indices(np.array([0, 1, 2, 3, 4]), dataset.label_values, dataset.map_label)
     assert found.tolist() == [0, 1, IGNORED, 2, 2]
 
