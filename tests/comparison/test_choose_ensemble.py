@@ -27,6 +27,7 @@ from netwright.comparison.finalists import (
     network_of,
 )
 from netwright.comparison.kept_outputs import INDEX, OUTPUTS, find_outputs, keep_outputs, mean_outputs
+from netwright.data.volumes.slabs import Slabs
 from netwright.errors import RunError
 from netwright.files import read_json
 from netwright.models.store import ARCHITECTURE, ENSEMBLE, describe_trained, load_trained
@@ -309,11 +310,18 @@ def test_costs_are_sums(ended: Ended) -> None:
     assert expected["seconds_per_batch"] is None
 
 
+def _opposite(output: Any) -> Any:
+    if isinstance(output, Slabs):
+        return replace(output, parts=(1 - part for part in output.parts))
+    return 1 - output
+
+
 def test_kept_outputs_are_used_again_and_only_for_their_weights(ended: Ended, tmp_path: Path) -> None:
     cases, data = ended.data.data.validation, "data"
     folder = _copied(ended.finalists[0].folder, tmp_path / "one")
-    outputs = list(ended.problem.outputs(ended.network(0), cases, ended.settings.training, CPU))
-    kept = keep_outputs(folder, iter(outputs), cases, data)
+    protocol, network = ended.settings.training, ended.network(0)
+    outputs = [np.asarray(output) for output in ended.problem.outputs(network, cases, protocol, CPU)]
+    kept = keep_outputs(folder, ended.problem.outputs(network, cases, protocol, CPU), cases, data)
     found = find_outputs(folder, cases, data)
     assert found == kept
     for one, output in zip(kept.cases(), outputs, strict=True):
@@ -321,16 +329,17 @@ def test_kept_outputs_are_used_again_and_only_for_their_weights(ended: Ended, tm
     size = sum(output.size for output in outputs)
     dense = ended.problem.task.output == "softmax" and outputs[0].ndim > 1
     assert (folder / OUTPUTS).stat().st_size == size * (2 if dense else 8)
-    other = keep_outputs(_copied(folder, tmp_path / "two"), (1 - o for o in outputs), cases, data)
+    opposite = map(_opposite, ended.problem.outputs(network, cases, protocol, CPU))
+    other = keep_outputs(_copied(folder, tmp_path / "two"), opposite, cases, data)
     for mean, output in zip(mean_outputs([kept, other, kept], (1, 3, 0)), outputs, strict=True):
         np.testing.assert_allclose(mean, (output + 3 * (1 - output)) / 4, atol=5e-4)
     assert find_outputs(folder, cases[:-1], data) is None
     assert find_outputs(folder, cases, "other data") is None
     (folder / OUTPUTS).write_bytes(b"too short")
     assert find_outputs(folder, cases, data) is None
-    keep_outputs(folder, iter(outputs), cases, data)
+    keep_outputs(folder, ended.problem.outputs(network, cases, protocol, CPU), cases, data)
     (folder / INDEX).write_text("no JSON")
     assert find_outputs(folder, cases, data) is None
-    keep_outputs(folder, iter(outputs), cases, data)
+    keep_outputs(folder, ended.problem.outputs(network, cases, protocol, CPU), cases, data)
     save_weights(ended.network(1), folder / WEIGHTS)
     assert find_outputs(folder, cases, data) is None, "the training went on"

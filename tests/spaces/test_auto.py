@@ -153,6 +153,10 @@ def test_images_of_any_size(size: tuple[int, ...]) -> None:
         (SMALL_2D, {}),
         (SMALL_3D, {}),
         (segmentation(9, 13, 10, channels=2), {"low_resolution": (2, 2, 1)}),
+        (
+            segmentation(9, 13, 10, channels=2),
+            {"low_resolution": (2, 2, 1), "patches": ((9, 13, 10),), "batches": (8,)},
+        ),
         (SMALL_3D, {"patches": ((6, 8, 8), (9, 13, 10), (13, 16, 12)), "batches": (12, 5, 1)}),
     ],
 )

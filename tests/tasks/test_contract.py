@@ -229,16 +229,17 @@ def test_scores_are_those_of_the_outputs(problem: Problem, run: tuple[RunData, R
     cases = run_data.data.validation
     torch.manual_seed(0)
     network = Tiny(problem.task)
-    outputs = list(problem.outputs(network, cases, settings.training, CPU))
+    outputs = [np.asarray(output) for output in problem.outputs(network, cases, settings.training, CPU)]
     expected = problem.scores(network, cases, settings.training, CPU)
-    np.testing.assert_allclose(problem.scores_of(cases, iter(outputs)), expected, rtol=1e-5, atol=1e-6)
+    found = problem.scores_of(cases, problem.outputs(network, cases, settings.training, CPU))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert all(np.isfinite(output).all() for output in outputs)
     if problem.task.output == "softmax":
         np.testing.assert_allclose([output.sum(0).mean() for output in outputs], 1, rtol=1e-5)
     with torch.no_grad():
         network.layer.bias.fill_(float("nan"))  # type: ignore[union-attr]
     with pytest.raises(FloatingPointError):
-        list(problem.outputs(network, cases, settings.training, CPU))
+        list(map(np.asarray, problem.outputs(network, cases, settings.training, CPU)))
 
 
 def test_an_ensemble_is_used_as_a_network(
@@ -253,7 +254,7 @@ def test_an_ensemble_is_used_as_a_network(
 
     def outputs(network: nn.Module) -> list[np.ndarray]:
         protocol = replace(settings.training, mixed_precision=False)
-        return list(problem.outputs(network, cases, protocol, CPU))
+        return list(map(np.asarray, problem.outputs(network, cases, protocol, CPU)))
 
     together, one, other = (outputs(network) for network in (ensemble, *members))
     for mean, a, b in zip(together, one, other, strict=True):

@@ -184,11 +184,11 @@ class _Choosing:
         cost = finalist.cost or measured_cost(network, task, job.protocol, self._device)
         return _Tried(finalist, None, dict(cost))
 
-    def _in_time(self, outputs: Iterator[NDArray[np.floating]]) -> Iterator[NDArray[np.floating]]:
+    def _in_time(self, outputs: Iterator[Any]) -> Iterator[Any]:
         for output in outputs:
+            yield output  # which may be computed now
             if self._left(OUTPUTS_UNTIL) < 0:
                 raise OutOfTimeError("no time")
-            yield output
 
     @property
     def _protocol(self) -> TrainingProtocol:
@@ -316,12 +316,12 @@ class _Choosing:
         cases, begun = self._job.validation, time.perf_counter()
         outputs = self._problem.outputs(network, cases, self._protocol, self._device)
 
-        def in_time() -> Iterator[NDArray[np.floating]]:
+        def in_time() -> Iterator[Any]:
             for number, output in enumerate(outputs, 1):
-                whole = (time.perf_counter() - begun) / number * len(cases)
-                if whole - (time.perf_counter() - begun) > self._left(1.0):
+                yield output  # which may be computed now
+                taken = time.perf_counter() - begun
+                if taken / number * (len(cases) - number) > self._left(1.0):
                     raise OutOfTimeError("no time")
-                yield output
 
         try:
             return self._problem.scores_of(cases, in_time())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -127,9 +127,9 @@ class Problem(Protocol):
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
-    ) -> Iterator[NDArray[np.floating]]:
-        """What `scores` are computed from, one case after the other: probabilities (K,) or (K, *shape), or the values
-        of a restored image.
+    ) -> Iterator[Any]:
+        """What `scores` are computed from, one case after the other: probabilities (K,), or the values of a restored
+        image, as arrays; or probabilities (K, X, Y, Z) of a volume, as `Slabs`, which may be computed as they are read.
 
         Args:
             network: on the device.
@@ -141,7 +141,7 @@ class Problem(Protocol):
             FloatingPointError: the network's output is not finite.
         """
 
-    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[Any]) -> NDArray[np.float64]:
         """The scores, as `scores` has them, of `outputs`, or of means of several networks' outputs."""
 
     def metrics(self, scores: NDArray[np.float64]) -> Mapping[str, float]:

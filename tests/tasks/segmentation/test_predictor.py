@@ -1,6 +1,7 @@
 """A trained network of two dimensions on files: volumes slice by slice, each label map on its file's grid."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +211,27 @@ def test_too_little_memory_for_the_crf_is_no_stack_trace(
     with pytest.raises(MemoryShortage):
         thresholds().test([case], unkept=SMOOTHING)
     assert thresholds().test([case]).dice == {"case": {"bright": 1.0}}
+
+
+class Untouched(nn.Module):
+    """Is not used."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise AssertionError
+
+
+def test_too_little_memory_for_the_crf_is_told_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = saved_case(tmp_path)
+    monkeypatch.setattr("netwright.tasks.segmentation.predictor.memory_mb", lambda *_: 1e12)
+    segmenter = replace(thresholds(crf=SMOOTHING), network=Untouched())
+    for use in (
+        lambda: segmenter.predict(tmp_path / "image.nii.gz", tmp_path / "out"),
+        lambda: segmenter.test([case]),
+    ):
+        with pytest.raises(MemoryShortage, match=r"needs about 1,000,000,000,000 MB .*--no-crf"):
+            use()
 
 
 def test_to_a_network_of_several_channels_a_4d_image_holds_channels(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ class Slabs:
     parts: Iterator[NDArray[np.float32]]
     written: tuple[int, ...] = ()
 
+    def planes(self) -> Iterator[NDArray[np.float32]]:
+        """The parts as (planes, K, *other axes), one after the other."""
+        return (np.moveaxis(part, 1 + self.axis, 0) for part in self.parts)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All probabilities (K, X, Y, Z), computed now."""
+        return self.whole(np.float32 if dtype is None else dtype)
+
     def finite(self) -> Slabs:
         """The same, which raise `FloatingPointError` where a part that is read is not finite."""
 

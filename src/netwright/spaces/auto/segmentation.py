@@ -62,7 +62,8 @@ class EncoderDecoderSpace:
             dimension. None: all channels are the image's; a run fills it in.
         patches: sizes of the patches that can be trained on, in voxels, the smallest first. None: that of the input; a
             run fills it in.
-        batches: the most patches of each size in a batch, for the memory. None: any number; a run fills it in.
+        batches: the most patches of each size in a batch, for the memory; of two stages half. None: any number; a run
+            fills it in.
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
@@ -249,10 +250,15 @@ class EncoderDecoderSpace:
         if values["supervision"] or values["low_resolution"]:
             fields["loss_auxiliary_weight"] = values["supervision_weight"]
         if self.patches is not None:
-            size, most = self._patches[values["patch"]]
+            size, most = self._patch(values)
             fields["patch_size"] = None if size == tuple(self.size) else size
             fields["batch_size"] = min(self._in_batch(values["batch"], size), most)
         return fields
+
+    def _patch(self, values: Choice) -> tuple[tuple[int, ...], int]:
+        """The size of the patches, and the most in a batch: half of them for two networks in stages."""
+        size, most = self._patches[str(values["patch"])]
+        return size, max(1, most // 2) if values["low_resolution"] else most
 
     def _in_batch(self, batch: int, size: tuple[int, ...]) -> int:
         """How many patches of a size have the voxels of a batch of inputs, about."""
@@ -350,7 +356,7 @@ class EncoderDecoderSpace:
         below_stem = len(self._resolutions) - values["stem"].bit_length() + 1
         values["levels"] = min(values["levels"], below_stem)
         values["supervision"] = min(values["supervision"], max(0, values["levels"] - 2))
-        size, most = self._patches[values["patch"]]
+        size, most = self._patch(values)
         while values["batch"] > BATCHES[0] and self._in_batch(values["batch"] // 2, size) >= most:
             values["batch"] //= 2
         return values

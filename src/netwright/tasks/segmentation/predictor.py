@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -151,6 +152,8 @@ class Segmenter:
 
     def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
         prepared = self._prepared(volume, images)
+        if self.crf is not None:
+            self._require_memory(prepared, images)
         slabs = self._slabs(prepared.image, prepared.air)
         return prepared.geometry.restore(self._refined(slabs, prepared, self.crf, images))
 
@@ -188,12 +191,23 @@ class Segmenter:
         try:
             return refine(probabilities, prepared.image, prepared.geometry.spacing, crf)
         except MemoryError:
-            channels, *shape = prepared.image.shape
-            needed = memory_mb(shape, len(probabilities), channels)
-            raise MemoryShortage(
-                f"{images[0]}: the CRF needs about {needed:,.0f} MB for its {' x '.join(map(str, shape))} voxels, more "
-                "than there is. Free some memory, or leave the CRF out: --no-crf, in Python crf=False."
-            ) from None
+            raise self._shortage(prepared, images) from None
+
+    def _require_memory(self, prepared: PreparedImage, images: Sequence[Path]) -> None:
+        """Refuse a volume for whose CRF there is not the memory, before its probabilities are computed for minutes."""
+        if self._crf_mb(prepared) > psutil.virtual_memory().available / 1e6:
+            raise self._shortage(prepared, images)
+
+    def _crf_mb(self, prepared: PreparedImage) -> float:
+        channels, *shape = prepared.image.shape
+        return memory_mb(shape, self.task.classes, channels)
+
+    def _shortage(self, prepared: PreparedImage, images: Sequence[Path]) -> MemoryShortage:
+        shape = " x ".join(map(str, prepared.image.shape[1:]))
+        return MemoryShortage(
+            f"{images[0]}: the CRF needs about {self._crf_mb(prepared):,.0f} MB for its {shape} voxels, more than "
+            "there is. Free some memory, or leave the CRF out: --no-crf, in Python crf=False."
+        )
 
     def test(
         self,
@@ -222,6 +236,8 @@ class Segmenter:
             volume = read_image(case.images, case.time)
             prepared, grid = self._prepared(volume, case.images), volume.grid
             del volume  # a large one would stay in memory
+            if self.crf is not None or unkept is not None:
+                self._require_memory(prepared, case.images)
             truth = case.classes(grid, self.label_values, self._names)
             slabs = self._slabs(prepared.image, prepared.air)
             read_once = self.crf is None and unkept is None

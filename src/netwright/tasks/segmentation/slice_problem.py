@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.batches import Batches
+from netwright.data.volumes.slabs import Slabs
 from netwright.data.volumes.slices import Slices
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, slice_dice
@@ -74,8 +75,8 @@ class SliceProblem:
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
-    ) -> Iterator[NDArray[np.floating]]:
-        """Probabilities (K, X, Y, Z) of each volume, stacked from its slices."""
+    ) -> Iterator[Slabs]:
+        """Probabilities (K, X, Y, Z) of each volume, stacked from its slices as they are read."""
         scans = self._slices.scans
         for case in cases:
             slabs = predict_slices(
@@ -90,9 +91,9 @@ class SliceProblem:
                 air=scans.air(case),
                 written=self.task.written,
             )
-            yield slabs.finite().whole()
+            yield slabs.finite()
 
-    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[Slabs]) -> NDArray[np.float64]:
         """Dice of the volumes (cases, foreground labels) of the labels that probabilities give."""
         return dice_of(outputs, (self._slices.scans.label(case) for case in cases), self.task)
 

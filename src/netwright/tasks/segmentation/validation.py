@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from netwright.data.loading.batches import PreparedVolumes, whole
-from netwright.data.volumes.slabs import labels_of
+from netwright.data.volumes.slabs import Slabs
 from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.inference import (
     InferenceSettings,
@@ -145,7 +146,7 @@ def slice_dice(
 
 
 def dice_of(
-    outputs: Iterable[NDArray[np.floating]], labels: Iterable[NDArray[np.uint8]], task: SegmentationTask
+    outputs: Iterable[Slabs], labels: Iterable[NDArray[np.uint8]], task: SegmentationTask
 ) -> NDArray[np.float64]:
     """Dice (cases, what is scored) of probabilities (K, X, Y, Z), NaN as in `validation_dice`.
 
@@ -154,9 +155,8 @@ def dice_of(
         labels: class indices (X, Y, Z) of the same cases.
         task: says what the probabilities mean.
     """
-    rows = []
-    for output, label in zip(outputs, labels, strict=True):
-        regions = bool(task.written)
-        prediction = labels_of(output, task.written) if regions else output.argmax(0).astype(np.uint8)
-        rows.append(task.dice(prediction, label))
+    rows = [
+        task.dice(replace(output, written=task.written).labels(), label)
+        for output, label in zip(outputs, labels, strict=True)
+    ]
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(task.scored))

@@ -13,6 +13,7 @@ from torch import nn
 
 from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
+from netwright.data.volumes.slabs import Slabs
 from netwright.means import mean_scores
 from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place
 from netwright.tasks.segmentation.task import SegmentationTask
@@ -105,8 +106,8 @@ class VolumeProblem:
 
     def outputs(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
-    ) -> Iterator[NDArray[np.floating]]:
-        """Probabilities (K, X, Y, Z) of each volume."""
+    ) -> Iterator[Slabs]:
+        """Probabilities (K, X, Y, Z) of each volume, computed as they are read."""
         for case in cases:
             slabs = predict_volume(
                 network,
@@ -119,9 +120,9 @@ class VolumeProblem:
                 air=self._prepared.air(case),
                 written=self.task.written,
             )
-            yield slabs.finite().whole()
+            yield slabs.finite()
 
-    def scores_of(self, cases: Sequence[int], outputs: Iterable[NDArray[np.floating]]) -> NDArray[np.float64]:
+    def scores_of(self, cases: Sequence[int], outputs: Iterable[Slabs]) -> NDArray[np.float64]:
         """Dice (cases, foreground labels) of the labels that probabilities give."""
         return dice_of(outputs, (self._prepared.label(case) for case in cases), self.task)
 
