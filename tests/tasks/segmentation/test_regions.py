@@ -18,6 +18,7 @@ from torch import nn
 from netwright.api import open_run
 from netwright.data import Prepared, PreprocessingSettings, open_any, prepare
 from netwright.data.volumes.regions import IGNORE, IGNORED, Region
+from netwright.data.volumes.slabs import Slabs
 from netwright.data.volumes.slices import SliceSettings
 from netwright.nn.ensemble import Ensemble
 from netwright.nn.losses import main_output
@@ -130,10 +131,12 @@ def test_the_scores_of_validation_leave_out_what_is_ignored(
     problem, protocol = make_problem(prepared, slices), TrainingProtocol()
     assert problem.task.output == "sigmoid"
     np.testing.assert_array_equal(problem.scores(Levels(), (0, 3), protocol, CPU), np.ones((2, 3)))
-    outputs = list(problem.outputs(Levels(), (0, 3), protocol, CPU))
+    outputs = problem.outputs(Levels(), (0, 3), protocol, CPU)
     np.testing.assert_array_equal(problem.scores_of((0, 3), outputs), np.ones((2, 3)))
-    for output in outputs:
-        output[2] = 0  # no enhancing tumour: the core around it is still the core
+    arrays = [np.array(output) for output in problem.outputs(Levels(), (0, 3), protocol, CPU)]
+    for array in arrays:
+        array[2] = 0  # no enhancing tumour: the core around it is still the core
+    outputs = (Slabs(array.shape[1:], 0, iter([array])) for array in arrays)
     scores = problem.scores_of((0, 3), outputs)
     np.testing.assert_array_equal(scores, [[1, 1, 0], [1, 1, 0]])
     assert problem.metrics(scores) == {
