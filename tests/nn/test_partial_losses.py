@@ -55,7 +55,7 @@ def in_numpy(name: str, logits: NDArray[Any], labels: NDArray[Any], weights: NDA
 
 @pytest.mark.parametrize("name", PARTIAL_LOSSES)
 @given(seed=st.integers(0, 10**6), ignored=st.sampled_from([0.0, 0.3, 0.9]))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_losses_of_regions_are_those_written_out_voxel_by_voxel(name: str, seed: int, ignored: float) -> None:
     logits, labels = random_case(seed, 3, ignored)
     if (labels == IGNORED).all():

@@ -262,7 +262,8 @@ def test_dicom_segmentations_of_regions_have_the_labels(tmp_path: Path) -> None:
     assert set(np.unique(read_label(path, grid))) == set(VALUES)
 
 
-SEARCH = ("--trials", 1, "--epochs", 1, "--workers", 1, "--set", "verdict.references=[]")
+SEARCH = ("--trials", 1, "--epochs", 1, "--workers", 1)
+ALONE = ("--set", "verdict.references=[]", "--set", "verdict.random_choices=0", "--set", "verdict.epochs=1")
 
 
 def test_from_inspection_to_report(folder: Path, netwright: Callable[..., Any], tmp_path: Path) -> None:
@@ -272,7 +273,7 @@ def test_from_inspection_to_report(folder: Path, netwright: Callable[..., Any], 
     assert "ignored    12.50 %" in told.stdout
     run = tmp_path / "run"
     done = netwright(
-        *("search", folder, "--recipe", "segnas4", "-o", run, *SEARCH, "--set", "verdict.epochs=1"),
+        *("search", folder, "--recipe", "segnas4", "-o", run, *SEARCH, *ALONE),
         *("--set", "space.n=[1,2]", "--set", "space.p=[1,2]", "--set", "preprocessing.size=[12,10,8]"),
     )
     assert done.returncode == 0, done.stderr + done.stdout
