@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from netwright.api import create_run
 from netwright.cli.dashboard import Pages
 from netwright.planning.user_settings import UserSettings
 from netwright.runs import postgresql as backend
+from netwright.runs.folder import RunFolder
 from netwright_tests import SMALL
 from postgresql_server import PASSWORD, PostgreSQL
 
@@ -135,6 +137,17 @@ def test_a_wrong_password_and_a_missing_package_are_told(
         without.setitem(sys.modules, "psycopg", None)
         lacking = netwright(*words)
     assert (lacking.returncode, "pip install 'netwright[postgresql]'" in lacking.stderr) == (2, True)
+
+
+def test_the_winner_is_used_where_the_database_cannot_be_reached(
+    finished_run: Path, netwright: Command, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    away = "postgresql+psycopg://a@127.0.0.1:1/a"
+    RunFolder(folder).change_settings({"storage.url": away, "storage.study": "run"})
+    told = netwright("status", folder)
+    assert (told.returncode, f"The database {away} cannot be used" in told.stderr) == (1, True)
+    assert netwright("export", folder, "-o", tmp_path / "network.pt2").returncode == 0
 
 
 @pytest.mark.parametrize("words", [["run", "--study", "lab"], ["--study", "lab"], []])

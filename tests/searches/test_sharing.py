@@ -147,11 +147,21 @@ def test_two_searches_share_the_budget_exactly(place: Place, tmp_path: Path, cou
 
 
 KILLED = """
-import os, sys, time
+import sys, time
+from datetime import datetime, timedelta
 from pathlib import Path
+from optuna.storages._rdb import storage
 from answering import settings_of
 from test_sharing import begun, reward_of
 from netwright.runs.place import Place
+
+class Late(datetime):
+    @classmethod
+    def now(cls, zone=None):
+        return datetime.now(zone) + timedelta(hours=1)
+
+wall, storage.datetime = time.time, Late
+time.time = lambda: wall() + 3600
 
 def answer(job):
     if job.folder.name == "0002":
@@ -194,7 +204,7 @@ def test_a_trial_whose_lease_is_not_renewed_is_taken_up_and_its_late_result_is_d
 
 
 @pytest.mark.slow
-def test_the_trial_of_a_killed_search_is_taken_up_when_its_lease_has_lapsed(
+def test_the_trial_of_a_killed_search_is_taken_up_when_its_lease_has_lapsed_though_its_clock_was_wrong(
     place: Place, tmp_path: Path
 ) -> None:
     place = replace(place, lease_seconds=LEASE)

@@ -384,11 +384,13 @@ class Run:
     def _network_folder(self, trial: int | None) -> Path:
         if trial is not None:
             return self.folder.trained(trial)
+        if (
+            self.folder.winner / WEIGHTS
+        ).exists():  # it is used without the trials, which may be in a database
+            return self.folder.winner
         best = self.best
         trained = self.folder.trained(best.number) if best is not None else None
-        if not (self.folder.winner / WEIGHTS).exists() and trained is not None and trained.exists():
-            return trained
-        return self.folder.winner
+        return trained if trained is not None and trained.exists() else self.folder.winner
 
 
 def _numbers(records: Sequence[TrialRecord]) -> str:

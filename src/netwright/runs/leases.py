@@ -23,6 +23,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from netwright.execution.notes import say_once
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import persistently
 
@@ -38,6 +39,8 @@ CREATE TABLE IF NOT EXISTS netwright_runs (
 """,
 )
 """What is stored beside Optuna's tables: the leases; the settings and parts of a run, and the folder where it ended."""
+LEAVING_SECONDS = 5.0
+"""How long a renewal that has begun is waited for in the end. The server may be away."""
 RENEWALS = 4
 """A lease is renewed so many times before it would end."""
 
@@ -137,8 +140,12 @@ class LeasingDriver:
         """
         waited = time.monotonic() + self._place.lease_seconds + 1.0
         while self._taken([what]) is None:
+            holder = self._holder(what)
             if time.monotonic() > waited:
-                return self._holder(what)
+                return holder
+            say_once(
+                f"Waiting up to {self._place.lease_seconds:.0f} s to see whether {holder}, still works on this."
+            )
             time.sleep(min(1.0, self._place.lease_seconds / RENEWALS))
         return None
 
@@ -218,7 +225,7 @@ def renewed(driver: LeasingDriver, seconds: float) -> Iterator[LeasingDriver]:
         yield driver
     finally:
         ended.set()
-        thread.join(seconds)
+        thread.join(LEAVING_SECONDS)
         driver.leave()
 
 
