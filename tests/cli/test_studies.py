@@ -14,9 +14,11 @@ import netwright as package
 from conftest import Command
 from netwright.api import create_run
 from netwright.cli.dashboard import Pages
+from netwright.errors import StorageError
 from netwright.planning.user_settings import UserSettings
 from netwright.runs import postgresql as backend
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import Place
 from netwright_tests import SMALL
 from postgresql_server import PASSWORD, PostgreSQL
 
@@ -123,11 +125,15 @@ def test_a_database_that_cannot_be_used_is_told_and_a_password_never(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_password_and_a_missing_package_are_told(
-    database: str, netwright: Command, monkeypatch: pytest.MonkeyPatch
+def test_another_version_a_wrong_password_and_a_missing_package_are_told(
+    database: str, postgresql: PostgreSQL, netwright: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["status", "--storage", database, "--study", "lab"]
     assert "has no study 'lab'. It has none" in netwright(*words).stderr
+    backend.open_for_writing(Place(database, "lab")).engine.dispose()
+    postgresql.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'", "commands")
+    with pytest.raises(StorageError, match=r"no longer compatible .* Name a new database\."):
+        backend.open_for_writing(Place(database, "lab"))
     backend._engine_of(database).dispose()
     with monkeypatch.context() as another:
         another.setenv("PGPASSWORD", SECRET)

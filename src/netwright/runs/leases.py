@@ -63,6 +63,7 @@ _RENEW = f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND d
 _HOLDER = "SELECT words FROM netwright_leases WHERE study = :study AND what = :what"
 _RELEASE = "DELETE FROM netwright_leases WHERE study = :study AND what = :what AND driver = :driver"
 _LEAVE = "DELETE FROM netwright_leases WHERE study = :study AND driver = :driver"
+_TIDY = "DELETE FROM netwright_leases WHERE study = :study AND ends < now() - interval '1 day'"
 _FINISH = "UPDATE netwright_runs SET finished = :folder WHERE study = :study AND finished IS NULL"
 _FINISHED = "SELECT finished FROM netwright_runs WHERE study = :study"
 _DRIVERS = (
@@ -151,7 +152,6 @@ class LeasingDriver:
 
     def _holder(self, what: str) -> str:
         """Who has a lease, in words."""
-
         return self._scalar(_HOLDER, what=what) or "another process"
 
     def finish(self) -> None:
@@ -173,7 +173,8 @@ class LeasingDriver:
             connection.execute(text(_LEAVE), self._values)
 
     def enter(self) -> None:
-        """Makes this driver known."""
+        """Makes this driver known, and removes what drivers have left that were killed long ago."""
+        self._execute(_TIDY)
         self._taken([str(self._values["driver"])])
 
     @property

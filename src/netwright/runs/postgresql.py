@@ -170,7 +170,7 @@ def register_run(place: Place, settings: str, splits: str) -> KeptRun:
     Raises:
         StorageError: the database cannot be reached or written.
     """
-    open_for_writing(place)
+    _opened(place, None).engine.dispose()
     query = (
         "INSERT INTO netwright_runs (study, settings, splits) VALUES (:study, :settings, :splits) "
         "ON CONFLICT DO NOTHING"
@@ -221,6 +221,9 @@ def _engine(place: Place) -> Engine:
 def _opened(place: Place, on_creation: OnCreation | None) -> ReconnectingStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("optuna.storages._rdb.storage").setLevel(
+        logging.ERROR
+    )  # a lost connection is told here
     with _explained(place), _engine(place).begin() as connection:
         # Drivers that begin at the same time would make the same tables.
         connection.execute(text(_ONE_AT_A_TIME))
@@ -270,6 +273,10 @@ def _explained(place: Place) -> Iterator[None]:
         cause = error if isinstance(error, DBAPIError) else error.__cause__
         reason = first_line(cause.orig if isinstance(cause, DBAPIError) and cause.orig else error)
         raise StorageError(f"The database {place.url} cannot be used: {reason}. {_advice(reason)}") from error
+    except RuntimeError as error:  # Optuna's, where its tables are of another version
+        raise StorageError(
+            f"The database {place.url} cannot be used: {first_line(error)} Name a new database."
+        ) from error
 
 
 def _advice(reason: str) -> str:
