@@ -63,7 +63,6 @@ def _table(compared: ComparedRuns) -> tuple[Block, ...]:
         Cell("first −\N{NO-BREAK SPACE}this", (metric.name,), number=True),
         Cell("parameters", number=True),
         Cell("search", number=True),
-        Cell("training", number=True),
     )
     rows = tuple(_row(row, compared, settings) for row in compared.rows)
     untested = [
@@ -86,23 +85,21 @@ def _row(row: ComparedRow, compared: ComparedRuns, settings: Sequence[str]) -> R
     metric = compared.metric
     first = next(one for one in compared.networks if one.row == row.title)
     searched = not math.isnan(row.search_seconds.mean)
-    title = row.title if searched else formatting.sentence_case(row.title)
     if searched and settings:
-        title = first.recipe
+        named = (Cell(first.recipe), *(Cell(first.settings[name], number=True) for name in settings))
+    else:
+        title = row.title if searched else formatting.sentence_case(row.title)
+        named = (Cell(title, columns=1 + len(settings)),)
     cells = (
-        Cell(title),
-        *(Cell(first.settings[name] if searched else "", number=True) for name in settings),
-        Cell(str(len(row.runs)), (row.failed,), number=True),
-        Cell(spread_words(row.score, metric.value), (_error(row, metric),), number=True, strong=True),
+        *named,
+        Cell(str(len(row.runs)), number=True),
+        Cell(
+            spread_words(row.score, metric.value), (_error(row, metric), row.failed), number=True, strong=True
+        ),
         _over_cases(row, metric),
         _difference(row, metric),
         Cell(spread_words(row.parameters, lambda count: formatting.parameters(round(count))), number=True),
-        Cell(
-            device_words(row.device_seconds, row.device),
-            (spread_words(row.search_seconds, formatting.duration),) if searched else (),
-            number=True,
-        ),
-        Cell(spread_words(row.train_seconds, formatting.duration), number=True),
+        _search(row),
     )
     return Row(cells, "searched" if row is compared.rows[0] else "")
 
@@ -159,6 +156,15 @@ def _difference(row: ComparedRow, metric: Metric) -> Cell:
     return Cell(
         metric.difference(found.mean_difference), (interval, formatting.p_value(found.p_value)), number=True
     )
+
+
+def _search(row: ComparedRow) -> Cell:
+    """The cost of the search, its unit and its wall time below."""
+    if math.isnan(row.search_seconds.mean):
+        return Cell(formatting.DASH, number=True)
+    *numbers, device, unit = device_words(row.device_seconds, row.device).split(" ")
+    wall = spread_words(row.search_seconds, formatting.duration)
+    return Cell(" ".join(numbers), (f"{device} {unit}", wall), number=True)
 
 
 def _boxes(compared: ComparedRuns) -> tuple[Block, ...]:

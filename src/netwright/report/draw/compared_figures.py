@@ -207,8 +207,9 @@ def courses_of_runs(compared: ComparedRuns) -> go.Figure:
     shown = [one for one in compared.networks if any(trial.reward is not None for trial in one.course)]
     titles = list(dict.fromkeys((place_of(compared, n), n.group) for n in shown))
     order = places(compared)
-    titles.sort(key=lambda title: order.index(title[0]))
-    several = len({group for _, group in titles}) > 1 and compared.by is not None
+    groups = list(dict.fromkeys(group for _, group in titles)) if compared.by is not None else [""]
+    titles.sort(key=lambda title: (groups.index(title[1]) if len(groups) > 1 else 0, order.index(title[0])))
+    several = len(groups) > 1
     rows = math.ceil(len(titles) / COLUMNS)
     figure = make_subplots(
         rows,
@@ -216,7 +217,7 @@ def courses_of_runs(compared: ComparedRuns) -> go.Figure:
         shared_yaxes="all",
         shared_xaxes="all",
         horizontal_spacing=0.04,
-        vertical_spacing=0.16 / rows,
+        vertical_spacing=0.3 / rows,
         subplot_titles=[_panel(compared, *title, several=several) for title in titles],
     )
     for number, title in enumerate(titles):
