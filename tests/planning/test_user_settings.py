@@ -24,6 +24,8 @@ def test_names_are_those_of_options_of_assignments_and_of_what_is_in_tables() ->
     }
     assert user.values() == {"budget.trials": 3, "seed": 0, **early}
     assert UserSettings().user_set() == frozenset()
+    numbered = UserSettings(assignments={"dataset.map_label": {255: 1}})
+    assert numbered.user_set() == {"dataset.map_label", "dataset.map_label.255"}
 
 
 @pytest.mark.parametrize("given", [{"machine.workers": 3}, {"machine": {"workers": 3}}])

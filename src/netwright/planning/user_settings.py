@@ -63,6 +63,6 @@ class UserSettings:
 
 def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in values.items():
-        yield prefix + name
+        yield f"{prefix}{name}"
         if isinstance(value, Mapping):
             yield from _names(value, f"{prefix}{name}.")

@@ -6,14 +6,15 @@ Each field's description stands in docs/settings.md (`netwright.settings.page`) 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.images.settings import ImageSettings
 from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.data.volumes.regions import with_numbers
 from netwright.data.volumes.slices import SliceSettings
 from netwright.objective import ObjectiveSettings
 from netwright.settings.storage import StorageSettings
@@ -37,10 +38,10 @@ class DatasetSettings(_Model):
         "`imagenet`; `null`: it is recognised, except for `cine`, `cifar-coarse` and `svhn-extra`. A space for "
         "inpainting alone makes it `images`; `--format`",
     )
-    map_label: dict[int, int] = Field(
+    map_label: Annotated[dict[int, int], BeforeValidator(with_numbers)] = Field(
         default_factory=dict,
-        description="label values that are read as others, for example `{255: 1}`; -1 for voxels that are ignored; "
-        "`--map-label`",
+        description="label values that are read as others, for example `{255: 1}`, or `{255: ignore}` for voxels that "
+        "are not used; `--map-label`",
     )
     regions: dict[str, tuple[int, ...]] = Field(
         default_factory=dict,

@@ -24,6 +24,7 @@ from netwright.data.volumes.regions import IGNORE, IGNORED, Region, in_order
 from netwright.data.volumes.slabs import Slabs, labels_of
 from netwright.data.volumes.slices import Slices, SliceSettings
 from netwright.errors import DatasetError, SettingsError
+from netwright.settings import DatasetSettings
 
 SHAPE = (8, 7, 6)
 BRATS: dict[str, Any] = {
@@ -140,6 +141,13 @@ def test_any_value_may_be_ignored(nnunet: Make) -> None:
             open_any(dataset.root, map_label=read_label_map(ignored))
     found = class_indices(np.array([0, 1, 2, 3, 4]), dataset.label_values, dataset.map_label)
     assert found.tolist() == [0, 1, IGNORED, 2, 2]
+
+
+def test_what_is_ignored_may_be_a_setting() -> None:
+    for written in ({3: 1, 255: "ignore"}, {3: 1, 255: -1}):
+        given = DatasetSettings(path=Path("data"), map_label=written)
+        assert given.map_label == read_label_map(["3=1,255=ignore"])
+        assert DatasetSettings(**given.model_dump(mode="json")) == given
 
 
 def test_the_inspection_counts_regions_and_leaves_out_what_is_ignored(nnunet: Make) -> None:

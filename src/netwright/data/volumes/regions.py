@@ -58,6 +58,13 @@ class Region:
         )
 
 
+def with_numbers(map_label: Any) -> Any:
+    """The table that a user wrote, with `IGNORE` in place of the word; anything but a table as it is."""
+    if not isinstance(map_label, Mapping):
+        return map_label
+    return {old: IGNORE if new == IGNORED_WORD else new for old, new in map_label.items()}
+
+
 def meant_as(value: int) -> str:
     """What a value is read as, in words: a value of ``map_label``."""
     return IGNORED_WORD if value == IGNORE else str(value)
