@@ -14,6 +14,7 @@ from monai.data.utils import dense_patch_slices
 from monai.inferers.utils import _get_scan_interval
 from torch import Tensor, nn
 
+from netwright.data.volumes.regions import IGNORED
 from netwright.errors import SettingsError
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.patch_validation import fixed_patches, sliding_windows
@@ -52,6 +53,10 @@ class Volumes:
     def foreground(self, index: int) -> list[Any]:
         return [np.argwhere(self.labels[index] == value) for value in (1, 2)]
 
+    def labelled(self, index: int) -> Any:
+        known = self.labels[index] != IGNORED
+        return np.argwhere(np.zeros_like(known) if known.all() else known)
+
     def class_counts_of(self, indices: Sequence[int]) -> Any:
         raise NotImplementedError
 
@@ -87,6 +92,15 @@ def test_patches_are_fixed_and_half_of_them_lie_on_each_class_in_turn() -> None:
             if number % 2 == 0:
                 assert (part == 1 + number // 2 % 2).any()
     assert fixed_patches(volumes, 0, SIZE, 8) != fixed_patches(volumes, 1, SIZE, 8)
+
+
+def test_no_patch_lies_where_all_is_ignored() -> None:
+    volumes = Volumes([(80, 80, 40)])
+    volumes.labels[0][4:] = IGNORED
+    for _ in range(2):
+        patches = fixed_patches(volumes, 0, SIZE, 12)
+        assert all((volumes.label(0)[patch] != IGNORED).any() for patch in patches)
+        volumes.labels[0][:4] = 0  # then without foreground
 
 
 def test_each_label_has_a_patch_however_many_there_are() -> None:

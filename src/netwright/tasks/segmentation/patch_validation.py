@@ -50,9 +50,9 @@ def fixed_patches(
 ) -> list[tuple[slice, ...]]:
     """The patches of a volume by which networks are judged: the same in every call.
 
-    Every other one is centred on foreground, of each class in turn; the others lie anywhere, so that foreground that is
-    seen where there is none counts, too. Where half of them are fewer than the labels of the volume, each label that is
-    left has one more, so that none is passed over.
+    Every other one is centred on foreground, of each class in turn; the others lie anywhere (in volumes in which voxels
+    are ignored, around any labelled one), so that foreground that is seen where there is none counts, too. Where half
+    of them are fewer than the labels of the volume, each label that is left has one more, so that none is passed over.
 
     Args:
         volumes: prepared.
@@ -63,13 +63,15 @@ def fixed_patches(
     rng = np.random.default_rng(index)
     shape = volumes.shape(index)
     present = [voxels for voxels in volumes.foreground(index) if len(voxels)]
+    labelled = volumes.labelled(index)
     more = max(len(present) - ceil(count / 2), 0)
     patches = []
     for number in range(count + more):
         position = rng.random(len(shape)).tolist()
         foreground = number // 2 if number < count else number - count // 2
-        if present and (number % 2 == 0 or number >= count):
-            voxels = present[foreground % len(present)]
+        centres = bool(present) and (number % 2 == 0 or number >= count)
+        voxels = present[foreground % len(present)] if centres else labelled
+        if len(voxels):
             position = centred(voxels[int(rng.integers(len(voxels)))].tolist(), shape, size)
         patches.append(windows(shape, size, position)[0])
     return patches
