@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +34,18 @@ SMOOTHED = 8
 """A moving average is over this share of a search's trials at most: one of 8."""
 
 
+_SIZES_AT_THE_RIGHT = {
+    "title": "parameters (lines)",
+    "overlaying": "y",
+    "side": "right",
+    "rangemode": "tozero",
+    "showgrid": False,
+    "tickmode": "auto",
+    "nticks": 6,
+    "tickformat": "~s",
+}
+
+
 def places(compared: ComparedRuns) -> list[str]:
     """Where the networks stand in a plot: the values of the setting that runs are compared by, else their rows."""
     found = list(dict.fromkeys(place_of(compared, network) for network in compared.networks))
@@ -62,44 +74,29 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
     metric = compared.metric
     searched = dict.fromkeys(network.group for network in compared.networks if network.searched)
     several = compared.by is not None and len(searched) > 1
-    groups = list(dict.fromkeys(network.group for network in compared.networks))
+    shades = {
+        group: SHADES[number % len(SHADES)] if several else INK for number, group in enumerate(searched)
+    }
     figure = go.Figure()
-    panels: tuple[tuple[str, Callable[[ComparedNetwork], float]], ...] = (
-        ("x", lambda network: network.score.mean),
-        ("x2", lambda network: float(network.parameters or math.nan)),
-    )
-    for axis, value in panels:
-        for number, group in enumerate(groups):
+    for axis, value in (("x", _score), ("x2", _size)):
+        for group in dict.fromkeys(network.group for network in compared.networks):
             own = [one for one in compared.networks if one.group == group and not math.isnan(value(one))]
-            shade = SHADES[number % len(SHADES)] if several else INK
+            box = _box([value(one) for one in own], [escaped(place_of(compared, one)) for one in own], own)
             figure.add_trace(
-                go.Box(
-                    x=[value(one) for one in own],
-                    y=[_short(place_of(compared, one)) for one in own],
-                    text=[escaped(one.run) for one in own],
-                    name=escaped(shorten(group, LONGEST)),
-                    orientation="h",
-                    boxpoints="all",
-                    pointpos=0,
-                    jitter=0.3,
-                    fillcolor="rgba(0,0,0,0)",
-                    line={"color": shade if group in searched else QUIET, "width": 1.4},
-                    marker={"color": INK, "size": 6, "opacity": 0.5},
-                    hovertemplate="%{text}<br>%{x:.4g}<extra></extra>",
-                    hoveron="points",
+                box.update(
+                    name=_short(group),
+                    line={"color": shades.get(group, QUIET), "width": 1.4},
                     legendgroup=group,
-                    # Networks that nobody searched stand by themselves, in the middle of their places.
-                    offsetgroup=group if several and group in searched else "",
+                    offsetgroup=group if group in searched else next(iter(searched), ""),
                     showlegend=several and axis == "x" and group in searched,
                     xaxis=axis,
                     yaxis=axis.replace("x", "y"),
                 )
             )
-    order = [_short(place) for place in reversed(places(compared))]
-    sizes = [float(one.parameters) for one in compared.networks if one.parameters]
-    ends = log_range(sizes)
-    shared = {"categoryorder": "array", "categoryarray": order, "showgrid": False, "type": "category"}
-    title = {} if compared.by is None else {"title": escaped(compared.by)}
+    order = list(reversed(places(compared)))
+    names = {"tickvals": list(map(escaped, order)), "ticktext": list(map(_short, order))}
+    shared = {"categoryorder": "array", "categoryarray": names["tickvals"], "type": "category", **names}
+    ends = log_range([float(one.parameters) for one in compared.networks if one.parameters])
     figure.update_layout(
         boxmode="group" if several else "overlay",
         xaxis={
@@ -107,19 +104,47 @@ def boxes_of_runs(compared: ComparedRuns) -> go.Figure:
             "domain": [0, 0.48],
             "tickformat": ".1%" if metric.classifies else "",
         },
-        xaxis2={
-            "title": "parameters",
-            "domain": [0.54, 1],
-            "anchor": "y2",
-            "type": "log",
-            "range": ends,
-            **log_ticks(*ends),
-        },
-        yaxis={**shared, **title},
+        xaxis2={"title": "parameters", "domain": [0.54, 1], "anchor": "y2", "type": "log", "range": ends},
+        yaxis={**shared, "title": escaped(compared.by or "")},
         yaxis2={**shared, "anchor": "x2", "showticklabels": False},
     )
+    figure.update_layout(xaxis2=log_ticks(*ends))
     style(figure, height=110 + 54 * len(order))
+    figure.update_yaxes(showgrid=False)
     return figure
+
+
+def _score(network: ComparedNetwork) -> float:
+    return network.score.mean
+
+
+def _size(network: ComparedNetwork) -> float:
+    return float(network.parameters or math.nan)
+
+
+def _box(values: Sequence[float], places: Sequence[str], networks: Sequence[ComparedNetwork]) -> go.Box:
+    """Boxes that lie, and a dot for each run.
+
+    Args:
+        values: of the runs.
+        places: where they stand.
+        networks: whose values they are.
+    """
+    import plotly.graph_objects as go
+
+    return go.Box(
+        x=values,
+        y=places,
+        text=[escaped(one.run) for one in networks],
+        orientation="h",
+        boxpoints="all",
+        pointpos=0,
+        jitter=0.3,
+        fillcolor="rgba(0,0,0,0)",
+        marker={"color": INK, "size": 6, "opacity": 0.5},
+        hovertemplate="%{text}<br>%{x:.4g}<extra></extra>",
+        hoveron="points",
+    )
 
 
 def bars_over_setting(compared: ComparedRuns) -> go.Figure:
@@ -170,16 +195,7 @@ def bars_over_setting(compared: ComparedRuns) -> go.Figure:
             "rangemode": "tozero",
             "tickformat": ".0%" if compared.metric.classifies else "",
         },
-        yaxis2={
-            "title": "parameters (lines)",
-            "overlaying": "y",
-            "side": "right",
-            "rangemode": "tozero",
-            "showgrid": False,
-            "tickmode": "auto",
-            "nticks": 6,
-            "tickformat": "~s",
-        },
+        yaxis2=_SIZES_AT_THE_RIGHT,
     )
     style(figure, height=380)
     return figure
