@@ -18,8 +18,8 @@ def holds_volumes(root: Path) -> bool:
 def more_pictures(root: Path, format: str) -> bool:
     """Whether a folder with volumes is rather one of pictures: it holds more of them than pairs of volumes.
 
-    Pictures beside volumes in a folder, or slices of one, are previews, and do not count; nor do those of one folder alone, as that makes
-    no classes.
+    Pictures beside volumes in a folder, or slices of one, are previews, and do not count; nor do those of one folder
+    alone, as that makes no classes.
 
     Args:
         root: the folder.

@@ -203,7 +203,13 @@ def _inside(label: int, across: Field, along: Field) -> Field:
 
 
 def cells(rng: np.random.Generator, size: int, hard: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A grey picture (size, size) of cells, and its mask: 1 cell, 2 nucleus; a hard one has little contrast."""
+    """A grey picture (size, size) of cells, and its mask: 1 cell, 2 nucleus.
+
+    Args:
+        rng: gives all random numbers.
+        size: of a side, in pixels.
+        hard: with little contrast, blur and much noise.
+    """
     rows, columns = coordinates(size)
     contrast = rng.uniform(0.5, 0.65) if hard else rng.uniform(0.85, 1.15)
     levels = 0.25 + contrast * np.array([0.0, 0.25, 0.5])

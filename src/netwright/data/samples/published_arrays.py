@@ -1,4 +1,7 @@
-"""Made-up small copies of public datasets of labelled pictures in arrays, and of SVHN's whole house numbers."""
+"""Made-up small copies of public datasets of labelled pictures in arrays, and of SVHN's whole house numbers.
+
+Every writer takes the folder, how many pictures there are for training, and a seed: the same ones give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def striped(
 
 
 def write_mnist(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
-    """The four files of MNIST, not packed."""
+    """The four files of MNIST, not packed. The arguments: see above."""
     for part, name in (("train", "train"), ("test", "t10k")):
         pixels, labels = striped(part, counts(pictures)[part], 10, (_SIDE, _SIDE), seed)
         head = struct.pack(">4I", 0x803, len(pixels), _SIDE, _SIDE)
@@ -51,7 +54,7 @@ def write_mnist(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
 
 
 def write_medmnist(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
-    """``pathmnist.npz``: pictures in colours of nine classes, in three parts."""
+    """``pathmnist.npz``: pictures in colours of nine classes, in three parts. The arguments: see above."""
     arrays: dict[str, Pixels] = {}
     for part, count in (("train", pictures), ("val", pictures // 3), ("test", pictures // 2)):
         pixels, labels = striped(part, count, 9, (_SIDE, _SIDE, 3), seed)
@@ -60,7 +63,10 @@ def write_medmnist(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
 
 
 def write_chestmnist(root: Path, *, pictures: int = 24, seed: int = 0) -> Path:
-    """``chestmnist.npz``: grey pictures with none, one or several of three labels, in three parts."""
+    """``chestmnist.npz``: grey pictures with none, one or several of three labels, in three parts.
+
+    The arguments: see above.
+    """
     rng = np.random.default_rng(seed)
     arrays: dict[str, Pixels] = {}
     for part, count in (("train", pictures), ("val", pictures // 2), ("test", pictures // 2)):
@@ -80,7 +86,10 @@ def _write_npz(path: Path, arrays: dict[str, Pixels]) -> Path:
 
 
 def write_cifar10(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
-    """Five files for training, one for testing, each a label and three planes a picture, and the names."""
+    """Five files for training, one for testing, each a label and three planes a picture, and the names.
+
+    The arguments: see above.
+    """
     batches = [f"data_batch_{number}" for number in range(1, 6)]
     for number, name in enumerate((*batches, "test_batch")):
         count = pictures // (2 if name == "test_batch" else 5)
@@ -93,7 +102,10 @@ def write_cifar10(root: Path, *, pictures: int = 60, seed: int = 0) -> Path:
 
 
 def write_cifar100(root: Path, *, pictures: int = 24, seed: int = 0) -> Path:
-    """Files of a coarse label, a fine label and three planes for each picture; four fine classes of two coarse ones."""
+    """Files of a coarse label, a fine label and three planes for each picture; four fine classes of two coarse ones.
+
+    The arguments: see above.
+    """
     for part, count in counts(pictures).items():
         pixels, fine = striped(part, count, 4, (32, 32, 3), seed)
         planes = np.moveaxis(pixels, -1, 1).reshape(count, -1)
@@ -111,6 +123,11 @@ def house_number(part: str, number: int, seed: int = 0) -> tuple[Pixels, list[Di
     """A picture with one to three digits, and the label and box (left, top, width, height) of each.
 
     Pixels of boxes count from 0. The picture is brighter within them. The label 10 is the digit 0.
+
+    Args:
+        part: train or test.
+        number: of the picture, from 0.
+        seed: others give other noise.
     """
     rng = np.random.default_rng([seed, number, len(part)])
     pixels = rng.integers(0, 60, (20, 34, 3), dtype=np.uint8)
@@ -162,6 +179,8 @@ def write_digit_struct(path: Path, rows: Sequence[tuple[str, Sequence[Digit]]]) 
 
 def write_svhn_numbers(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
     """``train`` and ``test``, each with its pictures, ``digitStruct.mat`` and ``see_bboxes.m``.
+
+    The arguments: see above.
 
     Raises:
         SettingsError: h5py is not installed.

@@ -1,6 +1,6 @@
 """Made-up small copies of public datasets of pictures with masks: the cells of the sample, in their layouts.
 
-Every writer takes how many pictures with masks there are, and a seed: the same ones give the same bytes.
+Every writer takes the folder, how many pictures with masks there are, and a seed: the same ones give the same bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def _pair(seed: int, number: int) -> tuple[Pixels, Pixels]:
 
 
 def write_isic(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
-    """The first task of ISIC 2018: a folder of images and one of masks for each part, JPEG and PNG of 0 and 255."""
+    """The first task of ISIC 2018: a folder of images and one of masks for each part, JPEG and PNG of 0 and 255.
+
+    The arguments: see above.
+    """
     names = {"train": "Training", "val": "Validation", "test": "Test"}
     for part, numbers in _parts(pictures).items():
         for number in numbers:
@@ -49,7 +52,7 @@ def write_isic(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
 
 
 def write_carvana(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
-    """``train/*.jpg`` with masks as GIF in ``train_masks``, and ``test/*.jpg`` without."""
+    """``train/*.jpg`` with masks as GIF in ``train_masks``, and ``test/*.jpg`` without. The arguments: see above."""
     for number in range(pictures + 2):
         picture, mask = _pair(seed, number)
         home = "train" if number < pictures else "test"
@@ -60,7 +63,10 @@ def write_carvana(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
 
 
 def write_data_science_bowl(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
-    """The nuclei of 2018: ``stage1_train/ID/images/ID.png`` with a mask for each in ``masks``, and ``stage1_test``."""
+    """The nuclei of 2018: ``stage1_train/ID/images/ID.png`` with a mask for each in ``masks``, and ``stage1_test``.
+
+    The arguments: see above.
+    """
     for number in range(pictures + 2):
         picture, mask = _pair(seed, number)
         name = f"{number:08x}"
@@ -74,7 +80,10 @@ def write_data_science_bowl(root: Path, *, pictures: int = 20, seed: int = 0) ->
 
 
 def write_voc(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
-    """PASCAL VOC's ``VOC2012``: masks with a palette, lists of the parts, and images without masks among the others."""
+    """PASCAL VOC's ``VOC2012``: masks with a palette, lists of the parts, and images without masks among the others.
+
+    The arguments: see above.
+    """
     home = root / "VOC2012"
     parts = _parts(pictures)
     for number in range(pictures + 4):

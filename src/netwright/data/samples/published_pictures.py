@@ -1,6 +1,6 @@
 """Made-up small copies of public datasets of labelled pictures, as their publishers distribute them.
 
-Every writer takes how many pictures there are for training, and a seed: the same ones give the same bytes.
+Every writer takes the folder, how many pictures there are for training, and a seed: the same ones give the same bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ Box = tuple[int, int, int, int]
 
 
 def save(path: Path, pixels: Pixels, format: str) -> None:
-    """Write a picture in a file format of Pillow's; the folders are made. It appears whole or not at all."""
+    """Write a picture; the folders are made. It appears whole or not at all.
+
+    Args:
+        path: of the file.
+        pixels: (height, width) or (height, width, 3).
+        format: as Pillow calls it.
+    """
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, format)
     write_whole(path, content.getvalue())
@@ -64,7 +70,10 @@ def digit_pictures(part: str, pictures: int = 40, seed: int = 0) -> tuple[Pixels
 def write_svhn(
     root: Path, parts: Sequence[str] = SVHN_PARTS[:2], *, pictures: int = 40, seed: int = 0, **replaced: Any
 ) -> Path:
-    """``train_32x32.mat`` and others; ``replaced`` takes the place of a variable in every file."""
+    """``train_32x32.mat`` and others; ``replaced`` takes the place of a variable in every file.
+
+    The arguments: see above.
+    """
     for part in parts:
         pixels, labels = digit_pictures(part, pictures, seed)
         _save_matlab(root / f"{part}_32x32.mat", {"X": pixels, "y": labels, **replaced}, packed=True)
@@ -79,6 +88,11 @@ def car(part: str, number: int, seed: int = 0) -> tuple[Pixels, int, Box]:
     """Picture, class from 1, and box in MATLAB's way (x1, y1, x2, y2; from 1, the last pixel inside) of a car.
 
     All pixels of the box are brighter than those outside. Class and box are as in the files of Stanford Cars.
+
+    Args:
+        part: train or test.
+        number: of the picture, from 0.
+        seed: others give other noise.
     """
     rng = np.random.default_rng([seed, number, len(part)])
     height, width = 20 + number % 3, 26 + number % 4
@@ -92,7 +106,13 @@ def car(part: str, number: int, seed: int = 0) -> tuple[Pixels, int, Box]:
 
 
 def cars_table(part: str, labelled: bool = True, count: int | None = None) -> NDArray[Any]:
-    """A struct array (1, N) as ``cars_train_annos.mat`` has it."""
+    """A struct array (1, N) as ``cars_train_annos.mat`` has it.
+
+    Args:
+        part: train or test.
+        labelled: whether the classes are in it.
+        count: how many cars; None: as in `CARS_COUNTS`.
+    """
     count = CARS_COUNTS[part] if count is None else count
     names = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", *(("class",) * labelled), "fname")
     rows = np.empty((1, count), dtype=[(name, object) for name in names])
@@ -133,7 +153,13 @@ SYNSETS = {"n01440764": "tench, Tinca tinca", "n02012849": "crane", "n03126707":
 
 
 def synset_picture(number: int, label: int, seed: int = 0) -> Pixels:
-    """A picture of the synset with this label, in which one channel is bright."""
+    """A picture of a synset, in which one channel is bright.
+
+    Args:
+        number: of the picture.
+        label: the index of the synset, and of the channel.
+        seed: others give other noise.
+    """
     rng = np.random.default_rng([seed, number, label])
     pixels = rng.integers(0, 100, (14, 12 + number % 3, 3), dtype=np.uint8)
     pixels[4:9, 3:9, label] += 150
@@ -144,6 +170,8 @@ def write_imagenet(root: Path, *, pictures: int = 6, seed: int = 0) -> Path:
     """The folders and tables of ImageNet on Kaggle, with ``pictures`` of each synset, and as many for validation.
 
     Of each synset one picture is in CMYK, and one is a PNG with the ending of a JPEG.
+
+    The arguments: see above.
     """
     data, lists = root / "ILSVRC" / "Data" / "CLS-LOC", root / "ILSVRC" / "ImageSets" / "CLS-LOC"
     listed: list[str] = []
