@@ -8,25 +8,34 @@ and two workers of one thread, and prints the peak of the memory of all processe
 their proportional set sizes (PSS), in which what several processes share counts once; and of what lies at that moment
 in files that are mapped, which the system may drop.
 
-`epoch` makes prepared volumes of noise in memory-mapped files, of 1, 4 and 16 times the voxels of the CTs, and prints
-for one epoch of each: the pages that were read from files, the processor time of reading and augmenting its batches,
-and that of one validation by patches, both without the network.
+`epoch` makes prepared volumes without contents, of 1, 4 and 16 times the voxels of the CTs, each with its copy at low
+resolution, and prints for an epoch of `auto`'s starting network on two of them and a validation on one: the bytes of
+the pages of the files that were mapped, and the processor time of batches, training steps and validation.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from math import prod
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 
-from large_volumes import MAIN, write_dataset
+from large_volumes import MAIN, SHAPE, SPACING, write_dataset
+
+SIZE, FACTORS = (240, 240, 36), (2, 2, 1)
+"""The input that `auto` has for such CTs, and how many times as long voxels are at low resolution."""
+CASES, LABELLED = 2, 1000
 
 
 def rollup(process: int) -> tuple[int, int]:
@@ -97,6 +106,101 @@ def search(arguments: argparse.Namespace) -> None:
         subprocess.run([sys.executable, "-c", MAIN, "status", f"{folder}/run"], env=environment, check=False)
 
 
+def made_up_prepared(folder: Path, shape: tuple[int, int, int]) -> Any:
+    """Two prepared CTs whose files are holes, with a thousand voxels of one label."""
+    from netwright.data import PreprocessingSettings
+    from netwright.data.build_once import write_header
+    from netwright.data.io.grid import Grid
+    from netwright.data.volumes.prepared import Prepared, PreparedCase
+    from netwright.data.volumes.preprocessing import coarse_shape
+
+    affine = tuple(map(tuple, np.diag([*SPACING, 1.0]).tolist()))
+    settings = PreprocessingSettings(spacing=SPACING, size=SIZE, low_resolution=FACTORS)
+    geometry = settings.geometry(Grid(shape, affine))
+    voxels, coarse = prod(shape), prod(coarse_shape(shape, FACTORS))
+    for name, values, kind in (
+        ("images", voxels, "<f4"),
+        ("labels", voxels, "|u1"),
+        ("low-resolution", coarse, "<f4"),
+    ):
+        with (folder / f"{name}.npy").open("wb") as file:
+            write_header(file, (CASES * values,), kind)
+            file.truncate(file.tell() + CASES * values * np.dtype(kind).itemsize)
+    places = np.random.default_rng(0).integers(0, voxels, CASES * LABELLED)
+    np.save(folder / "foreground.npy", places)
+    cases = [
+        PreparedCase(f"ct {n}", geometry, (voxels - LABELLED, LABELLED), f"{n}", (), None, (LABELLED,))
+        for n in range(CASES)
+    ]
+    return Prepared(folder, "CTs", ("CT",), ("ball",), (0, 1), settings, tuple(cases))
+
+
+def mapped_bytes(folder: Path) -> int:
+    """How much of the files in a folder this process has mapped pages of."""
+    lines, inside, kilobytes = Path("/proc/self/smaps").read_text().splitlines(), False, 0
+    for line in lines:
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            inside = str(folder) in line
+        elif inside and line.startswith("Rss:"):
+            kilobytes += int(line.split()[1])
+    return 1024 * kilobytes
+
+
+def an_epoch(times: int) -> None:
+    """Prints one line for volumes so many times as large."""
+    import torch
+
+    from netwright.recipes import RECIPES
+    from netwright.tasks.segmentation.problem import make_problem
+    from netwright.training.config import TrainingProtocol
+    from netwright.training.step import TrainingStep
+
+    torch.set_num_threads(1)
+    x, y, z = SHAPE
+    shape = {1: SHAPE, 4: (2 * x, 2 * y, z), 16: (2 * x, 2 * y, 4 * z)}[times]
+    values = RECIPES["auto"].values["training"]
+    protocol = TrainingProtocol(**{**values, "batch_size": 2})
+    device = torch.device("cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        problem = make_problem(made_up_prepared(Path(folder), shape))
+        network = start_network()
+        step = TrainingStep(network, protocol, device, problem.loss(range(CASES), protocol, device), 4)
+        step.train_mode()
+        reading, training, patches, last = 0.0, 0.0, 0, time.process_time()
+        for images, labels in problem.batches(range(CASES), protocol, device, seed=0):
+            reading += time.process_time() - last
+            patches, last = patches + len(images), time.process_time()
+            step(images, labels, protocol.epochs)
+            training, last = training + time.process_time() - last, time.process_time()
+        mapped = mapped_bytes(Path(folder))
+        begun = time.process_time()
+        problem.scores(network, [0], protocol, device)
+        validation = time.process_time() - begun
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    print(
+        f"{times:2} times, files {size / 1e6:6,.0f} MB: {patches} patches, pages of {mapped / 1e6:5,.0f} MB; "
+        f"processor: batches {reading:.1f} s, steps {training:.1f} s, validation {validation:.1f} s",
+        flush=True,
+    )
+
+
+def start_network() -> Any:
+    """That of `auto` for such CTs."""
+    from netwright.spaces.auto import EncoderDecoderSpace
+    from netwright.tasks.segmentation.task import SegmentationTask
+
+    space = EncoderDecoderSpace(channels=2, classes=2, size=SIZE, spacing=SPACING, low_resolution=FACTORS)
+    return space.build(space.starting_choice(), SegmentationTask(2, ("ball",), SIZE))
+
+
+def epoch(_: argparse.Namespace) -> None:
+    """Each size in a process of its own."""
+    for times in (1, 4, 16):
+        process = multiprocessing.get_context("spawn").Process(target=an_epoch, args=(times,))
+        process.start()
+        process.join()
+
+
 def main() -> None:
     """Prints what the module's text says."""
     parser = argparse.ArgumentParser(
@@ -108,6 +212,7 @@ def main() -> None:
     one.add_argument("--hours", type=float, default=0.3)
     one.add_argument("--limit", type=float, default=1900.0)
     one.set_defaults(run=search)
+    commands.add_parser("epoch").set_defaults(run=epoch)
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -103,6 +103,14 @@ def test_a_first_stage_sees_the_surroundings_and_the_second_what_it_gives() -> N
     task = segmentation(9, 13, 10, channels=4)
     space = space_for(task, low_resolution=(2, 2, 1), spacing=(1.0, 1.0, 3.0))
     assert space.suggestions()[0] == {"low_resolution": True}
+    sizes = {"patches": ((4, 6, 6), (9, 13, 10), (13, 16, 12)), "fixed": {"width": 8}}
+    for batches, expected in (
+        ((12, 5, 1), {}),
+        ((6, 2, 1), {"patch": "4 x 6 x 6"}),
+        ((1, 1, 1), {"patch": "4 x 6 x 6"}),
+    ):
+        fewer = space_for(task, low_resolution=(2, 2, 1), batches=batches, **sizes)
+        assert fewer.suggestions()[0] == {"low_resolution": True, **expected}
     images = torch.randn(1, 4, 9, 13, 10)
     without, staged = (
         space.build({"low_resolution": chosen, "norm": "batch"}, task).eval() for chosen in (False, True)

@@ -42,6 +42,8 @@ DEEPEST = 6
 AT_ONCE = 400_000
 """Voxels of a batch at the start, about."""
 BATCHES = (2, 16)
+STAGES_COST = 2.5
+"""About how many times the memory of one network two in stages need; dry runs say 2.1 to 2.4."""
 LOSSES = {"dice_cross_entropy": 2.0, "exponential_logarithmic": 1.0}
 """For each loss the sum of the weights of its two terms, as they are usual for it."""
 
@@ -62,8 +64,8 @@ class EncoderDecoderSpace:
             dimension. None: all channels are the image's; a run fills it in.
         patches: sizes of the patches that can be trained on, in voxels, the smallest first. None: that of the input; a
             run fills it in.
-        batches: the most patches of each size in a batch, for the memory; of two stages half. None: any number; a run
-            fills it in.
+        batches: the most patches of each size in a batch, for the memory; of two stages `STAGES_COST` times fewer.
+            None: any number; a run fills it in.
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
@@ -200,7 +202,7 @@ class EncoderDecoderSpace:
         known, start = list(self._patches), str(self._table["patch"].start)
         smaller = known[max(0, known.index(start) - 1)]
         changes: list[dict[str, Value]] = [
-            {"low_resolution": True},
+            *([self._stages] if "low_resolution" in self.distributions() else []),
             {"rate": 3.0},
             {"mirroring": False},
             {"width": 32},
@@ -214,6 +216,13 @@ class EncoderDecoderSpace:
             {"patch": smaller},
         ]
         return suggested(self._table, self._fixed, changes)
+
+    @property
+    def _stages(self) -> dict[str, Value]:
+        """Two stages, on the largest patches, up to those of the start, for which there is the memory."""
+        known, start = list(self._patches), str(self._table["patch"].start)
+        enough = [name for name in known[: known.index(start) + 1] if self._patches[name][1] >= STAGES_COST]
+        return {"low_resolution": True, "patch": (enough or known)[-1 if enough else 0]}
 
     def canonical(self, choice: Choice) -> dict[str, Value]:
         """The searched dimensions that change the network or its training, with as many levels as the size allows."""
@@ -256,9 +265,9 @@ class EncoderDecoderSpace:
         return fields
 
     def _patch(self, values: Choice) -> tuple[tuple[int, ...], int]:
-        """The size of the patches, and the most in a batch: half of them for two networks in stages."""
+        """The size of the patches, and the most in a batch, fewer for two networks in stages."""
         size, most = self._patches[str(values["patch"])]
-        return size, max(1, most // 2) if values["low_resolution"] else most
+        return size, max(1, int(most / STAGES_COST)) if values["low_resolution"] else most
 
     def _in_batch(self, batch: int, size: tuple[int, ...]) -> int:
         """How many patches of a size have the voxels of a batch of inputs, about."""
