@@ -81,7 +81,7 @@ class Ensemble(nn.Module):
             return main_output(self.members[0](images))
         outputs = self._outputs(images)
         if self.output == "softmax":
-            return _log_mean((share, logits.log_softmax(1)) for share, logits in outputs)
+            return _log_mean(map(_log_probabilities, outputs))
         if self.output == "values":
             mean: Tensor = torch.stack([share * values for share, values in outputs]).sum(0)
             return mean
@@ -106,12 +106,23 @@ class Ensemble(nn.Module):
                 with torch.autocast(images.device.type, enabled=False):
                     restored = output.flip(axes) if axes and output.ndim == images.ndim else output
                     yield weight / len(views), wide(restored)
+                del output, restored  # before the next member needs the memory
+
+
+def _log_probabilities(output: tuple[float, Tensor]) -> tuple[float, Tensor]:
+    share, logits = output
+    return share, logits.log_softmax(1)
 
 
 def _log_mean(terms: Iterator[tuple[float, Tensor]]) -> Tensor:
-    """The logarithm of a weighted mean, from shares and logarithms, one after the other to save memory."""
-    share, first = next(terms)
-    total = first + math.log(share)
+    """The logarithm of a weighted mean, from shares and logarithms, one after the other to save memory.
+
+    ``terms``: the logarithms are changed.
+    """
+    total: Tensor | None = None
     for share, term in terms:
-        total = torch.logaddexp(total, term + math.log(share))
+        term += math.log(share)
+        total = term if total is None else torch.logaddexp(total, term)
+        del term  # before the next member needs the memory
+    assert total is not None
     return total

@@ -150,8 +150,7 @@ class Segmenter:
             written=self.task.written,
         )
 
-    def _segment(self, volume: Volume, images: Sequence[Path]) -> NDArray[np.uint8]:
-        prepared = self._prepared(volume, images)
+    def _segment(self, prepared: PreparedImage, images: Sequence[Path]) -> NDArray[np.uint8]:
         if self.crf is not None:
             self._require_memory(prepared, images)
         slabs = self._slabs(prepared.image, prepared.air)
@@ -347,9 +346,11 @@ class Segmenter:
         """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
         volume = read_image(images)
         if self.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
-            return self._segment(volume, images)
+            prepared = self._prepared(volume, images)
+            del volume  # a large one would stay in memory
+            return self._segment(prepared, images)
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
-        return np.stack([self._segment(frame, images) for frame in frames], axis=-1)
+        return np.stack([self._segment(self._prepared(frame, images), images) for frame in frames], axis=-1)
 
     def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
