@@ -42,7 +42,7 @@ def cells_run(cells: Path, workshop: Path, netwright: Command) -> Path:
     """Coordinated agents tune a user's network for pictures with masks."""
     done = netwright(
         *("search", cells, "--network", "own_networks:segmenter", "-o", "cells", *LAYERS["coordinated"]),
-        *("--verdict-hours", 0.0015),
+        *("--set", "verdict.epochs=2"),
         cwd=workshop,
     )
     assert done.returncode == 0, done.stderr + done.stdout

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import psutil
 import pytest
 import SimpleITK
 import yaml
@@ -21,8 +18,7 @@ import yaml
 import netwright as package
 from dicom_files import affine_of, write_series
 from netwright.data.io.volumes import read_grid, read_label
-from netwright_tests import EXECUTABLE, SMALL, mean_dice
-from processes import finish, line_of
+from netwright_tests import SMALL, mean_dice
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 VERBS = (
@@ -384,7 +380,7 @@ def test_hours_end_a_search_in_time_with_equal_shares(
 ) -> None:
     begun = time.monotonic()
     done = netwright(
-        *("search", dataset, "-o", tmp_path / "run", "--hours", 0.007, "--verdict-hours", 0, "--workers", 2),
+        *("search", dataset, "-o", tmp_path / "run", "--hours", 0.005, "--verdict-hours", 0, "--workers", 1),
         *("--set", "space.n=[1,9]", "--set", "space.p=[1,3]"),
     )
     assert done.returncode == 0, done.stderr
@@ -394,8 +390,8 @@ def test_hours_end_a_search_in_time_with_equal_shares(
     assert settings["training"]["schedule"] == "cosine"
     assert settings["strategy"]["population"] == 10
     status = json.loads(netwright("status", tmp_path / "run", "--json").stdout)
-    assert status["trials"]["complete"] >= 2
-    assert status["seconds"] < 25.2 + 30
+    assert status["trials"]["complete"] >= 1
+    assert status["seconds"] < 18 + 30
 
 
 def test_networks_that_do_not_fit_are_told_and_end_in_a_clear_error(
@@ -409,25 +405,6 @@ def test_networks_that_do_not_fit_are_told_and_end_in_a_clear_error(
     assert "3 out_of_memory" in done.stderr
     status = json.loads(netwright("status", tmp_path / "run", "--json").stdout)
     assert status["trials"]["out_of_memory"] == 3
-
-
-def test_the_dashboard_serves_the_run_on_this_machine_alone(finished_run: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [EXECUTABLE, "dashboard", str(finished_run), "--port", str(port)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert f"http://127.0.0.1:{port}/" in line_of(server)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies", timeout=20) as answer:
-            studies = json.loads(answer.read())
-        assert [s["study_name"] for s in studies["study_summaries"]] == ["search"]
-        listening = [c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == "LISTEN"]
-        assert listening == ["127.0.0.1"]
-    finally:
-        server.terminate()
-        finish(server, 60)
 
 
 def test_a_damaged_run_is_told(netwright: Command, finished_run: Path, tmp_path: Path) -> None:

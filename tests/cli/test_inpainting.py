@@ -31,7 +31,7 @@ QUICK += ("--set", "training.batch_size=5", "--set", "images.size=[16,16]", "--s
 def tiles_run(tiles: Path, workshop: Path, netwright: Command) -> Path:
     done = netwright(
         *("search", tiles, "--network", "own_networks:segmenter", "-o", "tiles", *QUICK),
-        *("--verdict-hours", 0.002),
+        *("--set", "verdict.epochs=2"),
         cwd=workshop,
     )
     assert done.returncode == 0, done.stderr + done.stdout

@@ -64,6 +64,7 @@ def test_of_two_that_train_one_trial_at_once_one_does_and_the_other_is_told(
     assert load_file(folder / "trained" / "0000" / "weights.safetensors")
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_a_trial_is_trained_while_another_is_and_while_the_search_holds_the_run(
     finished_run: Path, tmp_path: Path
 ) -> None:

@@ -90,7 +90,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path
 def test_compared_reported_and_used(shapes: Path, netwright: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     limited = words(
-        shapes, folder, "--verdict-hours", 0.002, "--hours", 0.002, "--set", "supernet.steps=null"
+        shapes, folder, "--verdict-hours", 0.001, "--hours", 0.001, "--set", "supernet.steps=null"
     )
     done = netwright(*limited)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -110,7 +110,7 @@ def test_compared_reported_and_used(shapes: Path, netwright: Command, tmp_path: 
 
 def test_the_plan_measures_a_step(shapes: Path, netwright: Command) -> None:
     arguments = words(shapes, Path("-"))
-    done = netwright("plan", shapes, *arguments[4:6], *arguments[arguments.index("--set") :])
+    done = netwright("plan", shapes, *arguments[4:8], *arguments[arguments.index("--set") :])
     assert done.returncode == 0, done.stderr + done.stdout
     assert f"at most {STEPS} steps" in done.stdout
     assert "shared weights" in done.stdout

@@ -1,4 +1,4 @@
-"""The recipe policy-gradient from the command line: killed in the middle of its search, resumed, compared, reported."""
+"""The recipe policy-gradient from the command line: searched, killed and resumed, compared, reported."""
 
 from __future__ import annotations
 
@@ -30,11 +30,14 @@ SETTINGS = (
 SEARCH = ("--recipe", "policy-gradient", "--trials", TRIALS, "--epochs", 1, "--workers", 1, "--seed", 2)
 
 
+def words_of(folder: Path, dataset: Path) -> list[object]:
+    words = ["search", dataset, "-o", folder, *SEARCH, "--set", "verdict.epochs=2"]
+    return [*words, *(word for setting in SETTINGS for word in ("--set", setting))]
+
+
 def search_until(folder: Path, dataset: Path, trial: int) -> None:
     """Search, and end the command with all its workers as a power cut would, once a trial has begun."""
-    words = ["search", dataset, "-o", folder, *SEARCH, "--verdict-hours", 0.001]
-    words += [word for setting in SETTINGS for word in ("--set", setting)]
-    with searching([EXECUTABLE, *words]) as search:
+    with searching([EXECUTABLE, *words_of(folder, dataset)]) as search:
         wait_until((folder / "trials" / f"{trial:04d}").exists, search)
 
 
@@ -49,17 +52,20 @@ def brighter(hearts: Path, place: Path) -> Path:
     return copy
 
 
-def test_killed_and_resumed_to_its_report(netwright: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_from_the_search_to_its_report(killed: bool, netwright: Command, tmp_path: Path) -> None:
     pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
     hearts, folder = write_cardiac_sample(tmp_path / "hearts", patients=6), tmp_path / "run"
-    search_until(folder, hearts, trial=TRIALS // 2 + 1)
-    run = package.open_run(folder)
-    finished = [(t.number, t.choice, t.reward) for t in run.trials if t.reward is not None]
-    assert finished
-    assert not (folder / "report.html").exists()
-
-    done = netwright("resume", folder)
+    finished: list[tuple[int, dict[str, object], float | None]] = []
+    if killed:
+        search_until(folder, hearts, trial=TRIALS // 2 + 1)
+        trials = package.open_run(folder).trials
+        finished = [(t.number, t.choice, t.reward) for t in trials if t.reward is not None]
+        assert finished
+        assert not (folder / "report.html").exists()
+    done = netwright(*(["resume", folder] if killed else words_of(folder, hearts)))
     assert done.returncode == 0, done.stderr + done.stdout
+    run = package.open_run(folder)
     trials = run.trials
     assert len([t for t in trials if t.status == "complete"]) == TRIALS
     assert [(t.number, t.choice, t.reward) for t in trials][: len(finished)] == finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,10 +16,19 @@ import pytest
 
 import netwright as package
 from netwright.errors import StorageError
-from netwright_tests import EXECUTABLE
 from processes import run
 
-Reader = Callable[..., subprocess.CompletedProcess[str]]
+Done = subprocess.CompletedProcess[str]
+Reader = Callable[[list[list[object]]], list[Done]]
+
+IN_ONE_PROCESS = """
+import json, sys
+from commands import in_this_process
+
+done = [in_this_process(*words) for words in json.loads(sys.argv[1])]
+print(json.dumps([[one.returncode, one.stdout, one.stderr] for one in done]))
+"""
+"""Runs several commands, since most take longer to start than to run."""
 
 MOUNTED = 'set -e; run=$1; shift; mount --bind "$run" "$run"; mount -o remount,ro,bind "$run"; exec "$@"'
 
@@ -49,7 +59,7 @@ def kept(finished_run: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def read_only(folder: Path) -> Reader:
-    """The command with the run where nobody can write, root neither: as mounted for reading, or without the rights."""
+    """Commands with the run where nobody can write, root neither: as mounted for reading, or without the rights."""
     before: list[str] = []
     if os.geteuid() == 0:
         if not mountable(folder):
@@ -59,34 +69,46 @@ def read_only(folder: Path) -> Reader:
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o555 if path.is_dir() else 0o444)
 
-    def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return run([*before, EXECUTABLE, *arguments], seconds=120)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
-    return command
+    def all_of(commands: list[list[object]]) -> list[Done]:
+        words = [[str(word) for word in command] for command in commands]
+        done = run(
+            [*before, sys.executable, "-c", IN_ONE_PROCESS, json.dumps(words)], seconds=240, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+        return [Done(words, code, out, err) for code, out, err in json.loads(done.stdout)]
+
+    return all_of
 
 
 def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: Path, dataset: Path) -> None:
     before = contents(kept)
-    run = read_only(kept)
-    status = run("status", kept)
-    assert status.returncode == 0, status.stderr
-    assert "finished" in status.stdout
-    refused = run("report", kept)
-    assert refused.returncode == 1
-    assert f"{kept} is not writable. Give another path with -o." in refused.stderr
-    written = run("report", kept, "-o", tmp_path / "out" / "mine.html")
-    assert written.returncode == 0, written.stderr
-    assert "<svg" in (tmp_path / "out" / "mine.html").read_text(encoding="utf-8")
     image = sorted((dataset / "imagesTr").iterdir())[0]
-    used = run("predict", kept, image, "-o", tmp_path / "labels")
-    assert used.returncode == 0, used.stderr
-    tested = run("evaluate", kept, dataset)
-    assert tested.returncode == 0, tested.stderr
+    page = tmp_path / "out" / "mine.html"
+    status, no_report, report, predicted, tested, no_training = read_only(kept)(
+        [
+            ["status", kept],
+            ["report", kept],
+            ["report", kept, "-o", page],
+            ["predict", kept, image, "-o", tmp_path / "labels"],
+            ["evaluate", kept, dataset],
+            ["train", kept],
+        ]
+    )
+    for done in (status, report, predicted, tested):
+        assert done.returncode == 0, done.stderr
+    assert "finished" in status.stdout
+    assert "<svg" in page.read_text(encoding="utf-8")
+    assert list((tmp_path / "labels").glob("*.nii.gz"))
     assert "dice" in tested.stdout
-    refused = run("train", kept)
-    assert refused.returncode == 1
-    assert "cannot be written to (" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    for done, told in (
+        (no_report, f"{kept} is not writable. Give another path with -o."),
+        (no_training, "cannot be written to ("),
+    ):
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert "Traceback" not in done.stderr
     assert contents(kept) == before
 
 

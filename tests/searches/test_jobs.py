@@ -152,7 +152,15 @@ def test_a_damaged_checkpoint_of_its_own_costs_the_job_time_alone(
     assert f"{CHECKPOINT} cannot be read" in (job.folder / LOG).read_text()
 
 
-@pytest.mark.parametrize("lost", [("standing",), ("step", "steps"), ("notes", "attempt", "seed"), ("notes",)])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(("standing",), marks=pytest.mark.slow),
+        pytest.param(("step", "steps"), marks=pytest.mark.slow),
+        ("notes", "attempt", "seed"),
+        ("notes",),
+    ],
+)
 def test_a_checkpoint_of_its_own_that_lacks_a_field_costs_the_job_time_alone(
     job: CandidateJob, left: bytes, whole: dict[str, Any], lost: tuple[str, ...]
 ) -> None:
@@ -169,7 +177,13 @@ def test_a_checkpoint_of_its_own_that_lacks_a_field_costs_the_job_time_alone(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 12}, {"training": (0, 1, 2, 4)}, {"epochs": EPOCHS + 1}, {"learning_rate": 0.002}]
+    "changes",
+    [
+        {"seed": 12},
+        pytest.param({"training": (0, 1, 2, 4)}, marks=pytest.mark.slow),
+        pytest.param({"epochs": EPOCHS + 1}, marks=pytest.mark.slow),
+        {"learning_rate": 0.002},
+    ],
 )
 def test_the_checkpoint_of_another_job_is_none_to_go_on_from(
     job: CandidateJob, left: bytes, changes: dict[str, Any]

@@ -152,10 +152,10 @@ def large_masks(root: Path) -> Path:
     [
         (large_masks, "5000 x 5000"),
         (volumes, "400 x 400 x 400 voxels"),
-        (idx, "904 pictures"),
+        pytest.param(idx, "904 pictures", marks=pytest.mark.slow),
         (npz, "904 pictures"),
         (large_pictures, "169,000,000 pixels: expected at most 25,000,000"),
-        (largest_pictures, "5000 x 5000 pixels"),
+        pytest.param(largest_pictures, "5000 x 5000 pixels", marks=pytest.mark.slow),
     ],
 )
 def test_inspect_takes_little_memory_for_small_files_with_large_contents(
