@@ -101,7 +101,7 @@ def test_killed_and_stopped_it_goes_on_with_the_same_trainings(
 ) -> None:
     """Within hours that do not end here, however busy the machine is."""
     folder = tmp_path / "run"
-    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.5, *SMALL]
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.04, *SMALL]
     with searching([EXECUTABLE, "search", shapes, "-o", folder, *words]) as search:
         wait_until(lambda: parts_begun(folder) >= 2, search)
     before = package.open_run(folder).trials
