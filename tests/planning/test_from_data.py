@@ -461,7 +461,8 @@ def test_volumes_at_low_resolution_are_for_networks_that_see_them(dataset: Path,
 
 def test_as_many_patches_of_each_size_as_the_memory_allows(dataset: Path) -> None:
     """Independently: as many as the dry run says, and one more would be too many."""
-    settings = settings_for(dataset, "auto", preprocessing__size=[16, 8, 16], machine__memory_limit_mb=6.0)
+    given = {"preprocessing__size": [16, 8, 16], "space__fixed": {"patch": "16 x 8 x 16"}}
+    settings = settings_for(dataset, "auto", machine__memory_limit_mb=6.0, **given)
     prepared = prepare_own(open_own(settings), settings)
     task = problem_of(settings, prepared).task
     at = {"dataset": None, "prepared": prepared, "task": task}

@@ -33,6 +33,7 @@ def choose_patches(draft: Draft, context: Context) -> None:
     known = [list(size) for size in patch_sizes(sizes.size, sizes.shape, sizes.spacing)]
     if len(known) == 1:
         return
+    draft.change({"space.patches": known, "space.batches": [_most(context, size) for size in known]})
     batches = [_largest_batch(draft, context, size) for size in known]
     batches[0] = max(1, batches[0])
     kept = [index for index, batch in enumerate(batches) if batch]
@@ -44,23 +45,27 @@ def choose_patches(draft: Draft, context: Context) -> None:
     )
 
 
+def _most(context: Context, size: list[int]) -> int:
+    return max(1, round(LARGEST_BATCH * prod(context.task.size) / prod(size)))
+
+
 def _largest_batch(draft: Draft, context: Context, size: list[int]) -> int:
     """How many patches of a size a training step of the starting network may have; 0: not even one."""
     from netwright.training.cost import fits
     from netwright.training.outcome import Cost
     from netwright.training.trial import predicted_cost
 
-    largest = max(1, round(LARGEST_BATCH * prod(context.task.size) / prod(size)))
-    limit = draft.machine.memory_limit_mb
+    largest, limit = _most(context, size), draft.machine.memory_limit_mb
     if limit is None:
         return largest
-    draft.change({"space.patches": [size], "space.batches": [largest]})
     space = make_space(draft.space)
     start = space.starting_choice()
     build, protocol = network_builder(draft.space, start, None), protocol_of(draft, space, start)
 
     def cost(batch: int) -> Cost:
-        return predicted_cost(build, context.task, replace(protocol, batch_size=batch))
+        x, y, z = size
+        of_size = replace(protocol, batch_size=batch, patch_size=(x, y, z))
+        return predicted_cost(build, context.task, of_size)
 
     one, two = (cost(batch).predicted_memory_mb or 0.0 for batch in (1, 2))
     batch = int(1 + SURELY * (limit - one) / max(two - one, 1e-6)) if limit > one else 0
