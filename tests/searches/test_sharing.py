@@ -28,7 +28,7 @@ from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import Place
 from netwright.runs.storage import open_storage
-from netwright.runs.trials import record_of
+from netwright.runs.trials import record_of, store_outcome
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
 from netwright.settings import RunSettings
@@ -36,6 +36,7 @@ from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.sampler import COMPLETION
 from netwright.training.files import CHECKPOINT
+from netwright.training.outcome import Outcome
 from postgresql_server import PASSWORD, PostgreSQL
 from processes import line_of, wait_until
 
@@ -201,6 +202,29 @@ def test_a_trial_whose_lease_is_not_renewed_is_taken_up_and_its_late_result_is_d
         assert found == [b"as far as it came"], "its training goes on"
         assert not gone.holds(trial._trial_id)
     require_whole(place, 12)
+
+
+def test_a_result_that_is_stored_while_another_search_finishes_the_trial_is_dropped(
+    place: Place, tmp_path: Path
+) -> None:
+    with backend.driving(place, "a") as one:
+        holds = one.holds
+
+        def lost_just_then(trial: int) -> bool:
+            """Whether it holds the trial: yes, but then the server is away, and another search finishes the trial."""
+            held = holds(trial)
+            if trial not in finished:
+                finished.add(trial)
+                study = optuna.load_study(storage=backend.open_for_writing(place), study_name="study")
+                store_outcome(study, optuna.Trial(study, trial), Outcome.from_dict(trained(0.25)), 0.25)
+                study._storage._backend.engine.dispose()
+            return held
+
+        finished, executor = set(), Answering(reward_of)
+        one.holds = lost_just_then
+        searched(tmp_path, settings_of(tmp_path, budget={"trials": 4}), one.storage, executor, one)
+    assert [trial.value for trial in require_whole(place, 4)] == [0.25] * 4
+    assert len(executor.jobs) <= 4
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from netwright.execution.base import Executor
@@ -24,7 +25,7 @@ from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.folder import RunFolder
-from netwright.runs.trials import ENDED, WORDS, network_key, stop_trial, store_outcome
+from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.reuse import KnownResults
@@ -45,8 +46,6 @@ EPOCHS = "epochs"
 """The user attribute with the number of epochs of a trial, if the study chooses it."""
 POLL_SECONDS = 1.0
 """How often a search that has nothing left to do looks for what the others have done."""
-FOLDER = "folder"
-"""The user attribute with the run folder of the search that trains a trial, if several share the study."""
 REPEATS = 300
 """After this many known networks in a row, a search has nothing new to propose."""
 
@@ -66,15 +65,7 @@ class Search:
 
     `run` returns when the budget is spent, and raises KeyboardInterrupt when the user stops it. The trials that were
     running then stay unfinished in the storage. The next `run` starts with them.
-
-    Args:
-        folder: of the run.
-        settings: of the run.
-        data: the cases that candidates are trained and scored on.
-        study: of the run, with its strategy.
-        space: that it searches.
-        executor: trains the candidates.
-        driver: this process as one that works on the study; None: the only one.
+    ``driver`` is this process as one that works on the study; None: the only one.
     """
 
     def __init__(
@@ -233,10 +224,10 @@ class Search:
             trial = self._next_trial()
             if trial is None:
                 return None
-            choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
-            key = network_key(self._space.canonical(choice))
-            trial.set_user_attr("network", key)
-            trial.set_user_attr(WORDS, self._space.describe(choice))
+            chosen = self._chosen(trial)
+            if chosen is None:
+                continue
+            choice, key = chosen
             known = self._known.get(key, fidelity_of(self._protocol(trial, choice)))
             if known is not None:
                 self._repeats += 1
@@ -252,9 +243,20 @@ class Search:
             return self._job(candidate)
         return None
 
+    def _chosen(self, trial: optuna.Trial) -> tuple[dict[str, Any], str] | None:
+        """The choice of a trial and the key of its network; None if another search has finished it meanwhile."""
+        try:
+            choice = {n: trial._suggest(n, d) for n, d in self._distributions.items()}
+            key = network_key(self._space.canonical(choice))
+            trial.set_user_attr("network", key)
+            trial.set_user_attr(WORDS, self._space.describe(choice))
+            if self._driver.several:
+                trial.set_user_attr(FOLDER, str(self._folder.root.resolve()))
+        except UpdateFinishedTrialError:
+            return None
+        return choice, key
+
     def _job(self, candidate: _Candidate) -> Job:
-        if self._driver.several:
-            candidate.trial.set_user_attr(FOLDER, str(self._folder.root.resolve()))
         grace = GRACE_SECONDS if self._settings.training.seconds is not None else 0.0
         return Job(
             run_candidate,
@@ -297,8 +299,7 @@ class Search:
         ended = self._converged()
         if ended is not None:
             self._study.set_user_attr(ENDED, ended)
-            return False
-        return True
+        return ended is None
 
     def _converged(self) -> str | None:
         """Why the strategy has nothing more to explore, if it can tell."""
@@ -320,10 +321,7 @@ class Search:
         self._unfinished.clear()
 
     def _stop(self, trial: optuna.Trial) -> None:
-        if not self._driver.holds(trial._trial_id):
-            return
-        stop_trial(self._study, trial, TIME_IS_UP)
-        self._settle(trial)
+        self._stored(trial, lambda: stop_trial(self._study, trial, TIME_IS_UP))
         self._drop_checkpoint(trial.number)
 
     def _drop_checkpoint(self, number: int) -> None:
@@ -353,16 +351,14 @@ class Search:
             for stopped in (trial, *candidate.followers):
                 self._stop(stopped)
             return
-        if not self._driver.holds(trial._trial_id):  # away for too long: another driver has it
-            self._unfinished += [f for f in candidate.followers if self._driver.holds(f._trial_id)]
-            return
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
         outcome = within_limits(outcome, self._objective)
         reward = reward_of(outcome, self._objective)
-        store_outcome(self._study, trial, outcome, reward)
-        self._settle(trial)
+        if not self._stored(trial, lambda: store_outcome(self._study, trial, outcome, reward)):
+            self._unfinished += [f for f in candidate.followers if self._driver.holds(f._trial_id)]
+            return
         self._drop_checkpoint(trial.number)
         self._keep_weights(trial.number, reward)
         self._count(cached=False)
@@ -378,14 +374,24 @@ class Search:
         """Whether the end of the search cut the candidate's training short. Its result then says less."""
         return self._settings.training.seconds is not None and self._clock.remaining() <= 0
 
-    def _settle(self, trial: optuna.Trial) -> None:
-        """Notes that a trial is finished and taken into account."""
-        self._settled.add(trial._trial_id)
-        self._driver.release(trial._trial_id)
+    def _stored(self, trial: optuna.Trial, store: Callable[[], None]) -> bool:
+        """Finishes a trial; False if that is another search's, because this one was away for longer than its lease."""
+        held = trial._trial_id
+        if not self._driver.holds(held):
+            return False
+        try:
+            store()
+        except (UpdateFinishedTrialError, ValueError):
+            if not (self._driver.several and self._study._storage.get_trial(held).state.is_finished()):
+                raise
+            return False  # the server was away just now
+        self._settled.add(held)
+        self._driver.release(held)
+        return True
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
-        if not self._driver.holds(trial._trial_id):
-            return
-        store_outcome(self._study, trial, outcome, reward_of(outcome, self._objective), cached_from=number)
-        self._settle(trial)
-        self._count(cached=True)
+        reward = reward_of(outcome, self._objective)
+        if self._stored(
+            trial, lambda: store_outcome(self._study, trial, outcome, reward, cached_from=number)
+        ):
+            self._count(cached=True)
