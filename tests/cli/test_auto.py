@@ -286,7 +286,10 @@ def test_where_no_finalist_can_be_compared_the_best_that_can_be_read_is_used(
     assert "resume --hours" in done.stderr
 
 
-def test_a_plan_promises_no_number_of_candidates(dataset: Path, netwright: Command) -> None:
+def test_a_plan_promises_no_number_of_candidates(
+    dataset: Path, netwright: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netwright.planning.cost.LEAST_SECONDS", 2.0)
     words = (*QUICK[:6], "--hours", 2, "--seconds", 5, "--single", "--compare", "full")
     done = netwright("plan", dataset, *words)
     assert done.returncode == 0, done.stderr

@@ -115,7 +115,8 @@ def test_inspect_and_search_refuse_the_same_dataset(
     assert netwright("inspect", broken, "--map-label", "255=1").returncode == 0
 
 
-def test_plan_measures(netwright: Command, dataset: Path) -> None:
+def test_plan_measures(netwright: Command, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netwright.planning.cost.LEAST_SECONDS", 2.0)
     words = ("plan", dataset, "--recipe", "segnas4", "--trials", 10, *SMALL)
     plan = json.loads(netwright(*words, "--json").stdout)
     assert plan["choices"] == 3 * 2 * 2 * 2
@@ -126,9 +127,7 @@ def test_plan_measures(netwright: Command, dataset: Path) -> None:
     assert start["peak_memory_mb"] > 0
     assert plan["hours"] == pytest.approx(10 * plan["seconds_a_candidate"] / 3600, rel=0.01)
     assert plan["seconds_a_candidate"] > min(m["seconds_beside"] for m in plan["measurements"]) > 0
-    timed = json.loads(
-        netwright("plan", dataset, "--hours", 0.1, "--workers", 1, *SMALL[4:], "--json").stdout
-    )
+    timed = json.loads(netwright(*words[:2], "--hours", 0.1, "--seconds", 1, *SMALL[2:], "--json").stdout)
     assert timed["share_seconds"] >= 10
     assert timed["seconds_beside"] > 0
     assert timed["trials"] == pytest.approx(360 / (timed["share_seconds"] + timed["seconds_beside"]), abs=1)
@@ -380,7 +379,7 @@ def test_hours_end_a_search_in_time_with_equal_shares(
 ) -> None:
     begun = time.monotonic()
     done = netwright(
-        *("search", dataset, "-o", tmp_path / "run", "--hours", 0.005, "--verdict-hours", 0, "--workers", 1),
+        *("search", dataset, "-o", tmp_path / "run", "--hours", 0.004, "--verdict-hours", 0, "--workers", 1),
         *("--set", "space.n=[1,9]", "--set", "space.p=[1,3]"),
     )
     assert done.returncode == 0, done.stderr
@@ -391,7 +390,7 @@ def test_hours_end_a_search_in_time_with_equal_shares(
     assert settings["strategy"]["population"] == 10
     status = json.loads(netwright("status", tmp_path / "run", "--json").stdout)
     assert status["trials"]["complete"] >= 1
-    assert status["seconds"] < 18 + 30
+    assert status["seconds"] < 14.4 + 30
 
 
 def test_networks_that_do_not_fit_are_told_and_end_in_a_clear_error(

@@ -73,7 +73,7 @@ def test_a_network_of_two_dimensions_searches_in_slices_of_volumes(
     folder = tmp_path / "run"
     done = netwright(
         *("search", dataset, "--network", "own_networks:segmenter", "-o", folder, "--set", "slices={}"),
-        *("--trials", 2, "--epochs", 1, "--workers", 1, "--verdict-hours", 0.001),
+        *("--trials", 2, "--epochs", 1, "--workers", 1, "--set", "verdict.epochs=1"),
         *("--set", "training.batch_size=16", "--set", "space.frozen=['4']"),
         *("--set", "termination.slower_than_start=1000", "--set", "verdict.random_choices=0"),
         cwd=workshop,

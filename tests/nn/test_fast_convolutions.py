@@ -1,4 +1,4 @@
-"""Convolutions of ours give torch's output and gradients in float32, to the rounding of bfloat16."""
+"""Convolutions of ours give torch's output and gradients in float32, to the rounding of bfloat16 on this processor."""
 
 from __future__ import annotations
 
@@ -28,20 +28,32 @@ def compared(images: Tensor, weight: Tensor, bias: Tensor | None, transposed: bo
     rounded = [None if given is None else given.bfloat16().float() for given in (images, weight, bias)]
     upstream = torch.randn(torch_s(*rounded, **how).shape, generator=GENERATOR).bfloat16().float()
     results = []
-    for function, last in ((torch_s, False), (ours, False), (ours, True)):
+    single, half = torch.float32, torch.bfloat16
+    for function, last, dtype in (
+        (torch_s, False, single),
+        (torch_s, False, half),
+        (ours, False, single),
+        (ours, True, single),
+    ):
         given = [
-            None if one is None else (tensor_channels_last(one) if last else one).clone().requires_grad_()
+            None
+            if one is None
+            else (tensor_channels_last(one) if last else one).clone().to(dtype).requires_grad_()
             for one in rounded
         ]
         result = function(*given, **how)
         result = result.mul_(-0.5)  # as an activation in place, which autograd refuses for some views
         result.backward(upstream.to(result.dtype))
         results.append([result.detach(), *(one.grad for one in given if one is not None)])
-    expected, *found = results
+    expected, rounded_s, *found = results
     for tensors in found:
-        for one, other in zip(tensors, expected, strict=True):
+        for one, other, in_half in zip(tensors, expected, rounded_s, strict=True):
             assert one is not None
-            assert (one.float() - other).abs().max() <= 3 * ROUNDING * other.abs().max()
+            # Processors without instructions for bfloat16 round more often, in torch's own convolutions too.
+            torch_s_error = (in_half.float() - other).abs().max()
+            assert (one.float() - other).abs().max() <= max(
+                3 * ROUNDING * other.abs().max(), 1.01 * torch_s_error
+            )
 
 
 @pytest.mark.parametrize("transposed", [False, True])

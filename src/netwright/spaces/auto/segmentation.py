@@ -64,7 +64,7 @@ class EncoderDecoderSpace:
             dimension. None: all channels are the image's; a run fills it in.
         patches: sizes of the patches that can be trained on, in voxels, the smallest first. None: that of the input; a
             run fills it in.
-        batches: the most patches of each size in a batch, for the memory; of two stages `STAGES_COST` times fewer.
+        batches: the most patches of each size in a batch, for the memory; of two stages 2.5 times fewer.
             None: any number; a run fills it in.
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
