@@ -44,6 +44,7 @@ from tifffile import imwrite
 from netwright.cli.inspected import inspection_lines
 from netwright.data import write_label_map
 from netwright.data.open import inspect_any, open_any
+from netwright.data.samples.published_arrays import write_svhn_numbers
 from netwright.errors import NetwrightError
 from netwright.settings import read_settings
 
@@ -276,6 +277,11 @@ def _svhn(root: Path, packed: bool) -> list[Path]:
     return files
 
 
+def _svhn_numbers(root: Path) -> list[Path]:
+    write_svhn_numbers(root, pictures=12)
+    return [root / "train" / "digitStruct.mat", root / "test" / "digitStruct.mat"]
+
+
 def _nnunet(root: Path, listed: bool) -> list[Path]:
     rng = np.random.default_rng(0)
     values: dict[str, object] = {
@@ -454,6 +460,7 @@ KINDS: dict[str, Kind] = {
     ),
     "mat": Kind(lambda root: _svhn(root, False)),
     "mat, packed": Kind(lambda root: _svhn(root, True)),
+    "digitStruct.mat": Kind(_svhn_numbers),
     "cine": Kind(_cine, format="cine"),
     "npz": Kind(lambda root: _npz(root, False)),
     "npz, packed": Kind(lambda root: _npz(root, True)),

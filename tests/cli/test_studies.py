@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import netwright as package
 from conftest import Command
+from netwright import api
 from netwright.api import create_run
 from netwright.cli.dashboard import Pages
-from netwright.errors import StorageError
+from netwright.errors import SettingsError, StorageError
+from netwright.execution.resources import default_workers
 from netwright.planning.user_settings import UserSettings
 from netwright.runs import postgresql as backend
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import Place
+from netwright.settings import override, parse_settings
 from netwright_tests import SMALL
 from postgresql_server import PASSWORD, PostgreSQL
 
@@ -107,6 +113,8 @@ def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_with
         (f"postgresql+psycopg://me@host/lab?password={SECRET}", 2, "PGPASSWORD or in the file ~/.pgpass"),
         ("mysql://host/lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
         ("lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
+        (f"postgresql+psycopg://host:{SECRET}/lab", 2, "storage.url is no URL"),
+        (f"postgresql+psycopg://me@host/lab?sslpassword={SECRET}", 2, "PGPASSWORD or in the file ~/.pgpass"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_told_and_a_password_never(
@@ -149,11 +157,100 @@ def test_the_winner_is_used_where_the_database_cannot_be_reached(
     finished_run: Path, netwright: Command, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(finished_run, tmp_path / "run")
-    away = "postgresql+psycopg://a@127.0.0.1:1/a"
+    away = "postgresql+psycopg://a@127.0.0.1:1/b"
     RunFolder(folder).change_settings({"storage.url": away, "storage.study": "run"})
+    assert netwright("status", "--storage", away, "--study", "run").returncode == 1
     told = netwright("status", folder)
     assert (told.returncode, f"The database {away} cannot be used" in told.stderr) == (1, True)
     assert netwright("export", folder, "-o", tmp_path / "network.pt2").returncode == 0
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A stranger's server, which notes who calls."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        yield server
+
+
+def test_a_server_that_a_strangers_run_names_is_not_called(
+    finished_run: Path, dataset: Path, netwright: Command, tmp_path: Path, listener: socket.socket
+) -> None:
+    folder = shutil.copytree(finished_run, tmp_path / "run")
+    (folder / "finished.json").unlink()
+    url = f"postgresql+psycopg://me@127.0.0.1:{listener.getsockname()[1]}/lab"
+    RunFolder(folder).change_settings({"storage.url": url, "storage.study": "run"})
+    again = ("search", dataset, "--settings", folder / "run.yaml", "-o", tmp_path / "again")
+    for words in (("status", folder), ("report", folder), ("resume", folder), ("dashboard", folder), again):
+        done = netwright(*words)
+        assert done.returncode == 2, done.stderr
+        assert "name it once: netwright status --storage postgresql+psycopg" in " ".join(done.stderr.split())
+    with pytest.raises(TimeoutError):
+        listener.accept()
+
+
+def test_a_strangers_run_names_no_file_of_the_user_as_its_database(
+    finished_run: Path, netwright: Command, tmp_path: Path
+) -> None:
+    folder, other = shutil.copytree(finished_run, tmp_path / "run"), tmp_path / "other.db"
+    (folder / "finished.json").unlink()
+    RunFolder(folder).change_settings({"storage.url": f"sqlite:///{other}", "storage.study": "run"})
+    for verb in ("status", "resume"):
+        done = netwright(verb, folder)
+        assert (done.returncode, "expected a PostgreSQL database" in done.stderr) == (2, True)
+    assert not other.exists()
+
+
+def test_of_two_that_begin_a_study_at_once_the_second_takes_part_with_its_own_workers(
+    database: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = UserSettings(trials=4, epochs=1, workers=2, verdict_hours=0, assignments={"storage.url": database})
+    first = create_run(dataset, "segnas4", with_study(user, "lab"), tmp_path / "a")
+    find, asked = api.find_study, []
+
+    def a_moment_before(*arguments: Any, **named: Any) -> Place | None:
+        asked.append(find(*arguments, **named))
+        return asked[-1] if len(asked) > 1 else None
+
+    monkeypatch.setattr(api, "find_study", a_moment_before)
+    second = create_run(dataset, "segnas4", replace(with_study(user, "lab"), workers=1), tmp_path / "b")
+    assert (first.settings.machine.workers, second.settings.machine.workers) == (2, 1)
+    assert second.settings.storage == first.settings.storage
+    asked.clear()
+    with pytest.raises(SettingsError, match="Give --study lab to take part in it"):
+        create_run(dataset, "segnas4", user, tmp_path / "c" / "lab")
+    monkeypatch.undo()
+    with pytest.raises(SettingsError, match=r"dataset\.map_label = .* differs from the study 'lab'"):
+        create_run(dataset, "segnas4", replace(with_study(user, "lab"), map_label={2: 1}), tmp_path / "d")
+
+
+def with_study(user: UserSettings, study: str) -> UserSettings:
+    return replace(user, assignments={**(user.assignments or {}), "storage.study": study})
+
+
+def test_a_study_does_not_say_where_the_code_of_a_network_is(
+    database: str,
+    shapes: Path,
+    shapes_run: Path,
+    workshop: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, evil = package.open_run(shapes_run).settings, tmp_path / "evil"
+    evil.mkdir()
+    (evil / "own_networks.py").write_text("raise SystemExit('it was run')")
+    named = parse_settings(override(settings.model_dump(mode="json"), {"space.folder": str(evil)}))
+    place = Place(database, "lab")
+    splits = (shapes_run / "splits.json").read_text()
+    assert backend.register_run(place, named.to_yaml(), splits)
+    assert not backend.register_run(place, settings.to_yaml(), splits)
+    given = {"storage.url": database, "storage.study": "lab", "space.network": "own_networks:classifier"}
+    monkeypatch.chdir(workshop)
+    run = create_run(shapes, None, UserSettings(assignments=given), tmp_path / "run")
+    assert run.settings.space.options["folder"] == str(workshop.resolve())
+    assert run.code is not None
+    machine = run.settings.machine
+    assert machine.workers == default_workers(run.settings.training.device, machine.threads)
 
 
 @pytest.mark.parametrize("words", [["run", "--study", "lab"], ["--study", "lab"], []])

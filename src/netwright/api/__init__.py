@@ -17,6 +17,7 @@ from netwright.planning.candidate_cost import Measurement
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.context import Context
 from netwright.planning.cost import Plan, make_plan, measuring_seconds, plan_by_hours
+from netwright.planning.draft import Draft
 from netwright.planning.one_shot_cost import OneShotPlan, plan_one_shot
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, Chapter, take_steps
@@ -117,21 +118,40 @@ def create_run(
         SettingsWarning: the search is shorter than its strategy's exploration, or there are too few validation cases.
     """
     draft, context = first_draft(dataset, recipe, user), Context(user, output, on_stage)
-    there = find_study(draft.storage, output or default_output(draft.dataset.path, draft.recipe))
-    if there is not None:
-        on_stage(f"taking part in the study {there.study}")
-        given = user.values() | {"dataset.path": str(draft.dataset.path)}
-        given |= {} if recipe is None else {"recipe": recipe}
-        run = join_study(there, output, given, trust_code=user.trust_code)
-        if "space.network" in draft.user_set:
-            remember_code(run.settings.space)
-        return run
-    take_steps(draft, context, *Chapter)
-    settings = draft.finished()
-    remember_code(settings.space)
-    settings, splits = begin_study(settings, context.splits, context.folder)
-    folder = create_run_folder(context.folder, settings, splits, numbered=output is None)
-    return Run(folder, trust_code=user.trust_code)
+    folder = output or default_output(draft.dataset.path, draft.recipe)
+    named = "storage.url" in draft.user_set
+    there = find_study(draft.storage, folder, named=named)
+    if there is None:
+        take_steps(draft, context, *Chapter)
+        settings = draft.finished()
+        remember_code(settings.space)
+        begun = begin_study(settings, context.splits, context.folder)
+        if begun is not None:
+            made = create_run_folder(context.folder, begun, context.splits, numbered=output is None)
+            return Run(made, trust_code=user.trust_code)
+        there = find_study(settings.storage, context.folder, named=named)
+    assert there is not None
+    on_stage(f"taking part in the study {there.study}")
+    run = join_study(there, output, _given(draft, recipe, user), trust_code=user.trust_code)
+    if "space.network" in draft.user_set:
+        remember_code(run.settings.space)
+    return run
+
+
+def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, Any]:
+    """What the user gave of the settings of a study, by dotted name; the network's folder is where it is found here."""
+    source = draft.dataset
+    given = user.values() | {"dataset.path": str(source.path)}
+    given |= {} if recipe is None else {"recipe": recipe}
+    given |= {} if user.format is None else {"dataset.format": source.format}
+    given |= {"dataset.map_label": dict(source.map_label)} if user.map_label else {}
+    given |= {"dataset.regions": dict(source.regions)} if user.regions else {}
+    if "space.network" in draft.user_set:
+        from netwright.spaces.layerwise.factory import folder_of
+
+        options = draft.space.options
+        given["space.folder"] = folder_of(options["network"], options.get("folder"))
+    return given
 
 
 def plan(

@@ -14,8 +14,10 @@ import yaml
 from netwright.api.run import Run
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
+from netwright.execution.resources import default_workers, memory_share_mb
 from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
+from netwright.runs.own_databases import remember_database, require_own_database
 from netwright.runs.place import Place, place_in
 from netwright.runs.status import FINISHED
 from netwright.settings import RunSettings, StorageSettings, override, parse_settings
@@ -23,31 +25,34 @@ from netwright.settings import RunSettings, StorageSettings, override, parse_set
 if TYPE_CHECKING:
     from netwright.runs.postgresql import KeptRun
 
-OWN = ("machine.", "log", "dataset.path")
+OWN = ("machine.", "log", "dataset.path", "space.folder")
 """Beginnings of settings that each run folder of a study has for itself, because they are of its machine."""
 
 
 def study_at(url: str, study: str) -> Place:
-    """The place of a study in a database.
+    """The place of a study in a database that the user names.
 
     Raises:
         SettingsError: the URL cannot be used.
+        StorageError: the cache, which keeps what the user named, cannot be written.
     """
     from netwright.runs import postgresql
 
     postgresql.require_url(url)
+    remember_database(url)
     return Place(url, study)
 
 
-def find_study(storage: StorageSettings, folder: Path) -> Place | None:
+def find_study(storage: StorageSettings, folder: Path, *, named: bool) -> Place | None:
     """The place of the study that a new run is to take part in; None where it begins one, or has no database.
 
     Args:
         storage: settings of the run.
         folder: of the run.
+        named: whether the user named the database in person; otherwise the settings of another run do.
 
     Raises:
-        SettingsError: a study has the name by chance, or the URL cannot be used.
+        SettingsError: a study has the name by chance, the URL cannot be used, or the user never named it.
         StorageError: the database cannot be used.
     """
     from netwright.runs import postgresql
@@ -56,7 +61,11 @@ def find_study(storage: StorageSettings, folder: Path) -> Place | None:
         if storage.study is not None:
             raise SettingsError("storage.study is for a database: give storage.url (--storage), too.")
         return None
-    place = study_at(storage.url, storage.study or folder.resolve().name)
+    postgresql.require_url(storage.url)
+    place = place_in(storage, RunFolder(folder))
+    if named:
+        remember_database(place.url)
+    require_own_database(place.url, place.study)
     if postgresql.registered_run(place) is None:
         return None
     if storage.study is None:
@@ -67,7 +76,7 @@ def find_study(storage: StorageSettings, folder: Path) -> Place | None:
     return place
 
 
-def begin_study(settings: RunSettings, splits: Splits, folder: Path) -> tuple[RunSettings, Splits]:
+def begin_study(settings: RunSettings, splits: Splits, folder: Path) -> RunSettings | None:
     """Keeps what other drivers need with the study of a new run. Without a database nothing is done.
 
     Args:
@@ -76,19 +85,20 @@ def begin_study(settings: RunSettings, splits: Splits, folder: Path) -> tuple[Ru
         folder: of the run.
 
     Returns:
-        What the run folder is to have: with a database, what is kept there, which another driver may have done first.
+        The settings that the run folder is to have, with the name of the study; None: another process has begun it.
 
     Raises:
         StorageError: the database cannot be used.
     """
     if settings.storage.url is None:
-        return settings, splits
+        return settings
     from netwright.runs import postgresql
 
     place = place_in(settings.storage, RunFolder(folder))
     storage = settings.storage.model_copy(update={"study": place.study})
     settings = settings.model_copy(update={"storage": storage})
-    return _kept(place, postgresql.register_run(place, settings.to_yaml(), json.dumps(splits.to_dict())))
+    kept = postgresql.register_run(place, settings.to_yaml(), json.dumps(splits.to_dict()))
+    return settings if kept else None
 
 
 def join_study(
@@ -119,7 +129,7 @@ def join_study(
             f"The study {place.study!r} of {place.url} is finished, in {kept.finished}. Look at it with 'netwright "
             "status' or 'netwright report', or start another one."
         )
-    return Run(_folder_of(place, output, given or {}), trust_code=trust_code)
+    return Run(_folder_of(place, output, given or {}, works=True), trust_code=trust_code)
 
 
 @contextlib.contextmanager
@@ -131,11 +141,11 @@ def visited_study(place: Place) -> Iterator[Run]:
         StorageError: the database cannot be used.
     """
     with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
-        yield Run(_folder_of(place, Path(folder) / "run", {}))
+        yield Run(_folder_of(place, Path(folder) / "run", {}, works=False))
 
 
-def _folder_of(place: Place, output: Path | None, given: Mapping[str, Any]) -> RunFolder:
-    """Makes a run folder for a study; None: a new one is chosen."""
+def _folder_of(place: Place, output: Path | None, given: Mapping[str, Any], *, works: bool) -> RunFolder:
+    """Makes a run folder for a study. Arguments as for `join_study`; ``works``: whether candidates are to be trained."""
     from netwright.runs import postgresql
 
     kept = postgresql.registered_run(place)
@@ -143,9 +153,12 @@ def _folder_of(place: Place, output: Path | None, given: Mapping[str, Any]) -> R
         there = ", ".join(map(repr, postgresql.registered_studies(place))) or "none"
         raise RunError(f"{place.url} has no study {place.study!r}. It has {there}: name one with --study.")
     settings, splits = _kept(place, kept)
-    root = output or default_folder(place.study)
+    root = output or default_folder(place.study.replace("/", "-"))
     require_new_folder(root)
-    folder = create_run_folder(root, _own(settings, given, place), splits, numbered=output is None)
+    own = _own(settings, given, place)
+    if works:
+        own = _for_this_machine(own, given)
+    folder = create_run_folder(root, own, splits, numbered=output is None)
     if kept.finished is not None:
         write_json(folder.root / FINISHED, {"finished_in": kept.finished})
     return folder
@@ -179,3 +192,15 @@ def _own(settings: RunSettings, given: Mapping[str, Any], place: Place) -> RunSe
                 "Leave it out, or name another study with --study."
             )
     return parse_settings(values)
+
+
+def _for_this_machine(settings: RunSettings, given: Mapping[str, Any]) -> RunSettings:
+    """As many workers as suit this machine, and no more memory than each has, where the user gave no other numbers."""
+    machine, device = settings.machine, settings.training.device
+    workers = machine.workers if "machine.workers" in given else default_workers(device, machine.threads)
+    limit = machine.memory_limit_mb
+    if "machine.memory_limit_mb" not in given:
+        share = memory_share_mb(device, workers)
+        limit = share if limit is None else min(limit, share)
+    update = {"workers": workers, "memory_limit_mb": limit}
+    return settings.model_copy(update={"machine": machine.model_copy(update=update)})

@@ -227,7 +227,7 @@ def report(
         typer.Option(
             "-o",
             "--output",
-            help="File or folder for the report; by default the run's folder, or for a study this one.",
+            help="File or folder for the report; by default the run's folder, or for a study the current folder.",
         ),
     ] = None,
     storage: StorageOption = None,

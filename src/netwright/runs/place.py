@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from netwright.errors import SettingsError
 from netwright.files import file_stamp
 from netwright.runs.folder import RunFolder
 from netwright.settings import StorageSettings
@@ -35,9 +36,17 @@ def place_in(settings: StorageSettings, folder: RunFolder) -> Place:
     Args:
         settings: of the run.
         folder: of the run.
+
+    Raises:
+        SettingsError: a file is named, which might be any file of the user's.
     """
     if settings.url is None:
         return Place(f"{SQLITE}{folder.database}")
+    if settings.url.startswith("sqlite"):
+        raise SettingsError(
+            f"{folder.settings_file}: storage.url is {settings.url!r}: expected a PostgreSQL database, or null for "
+            "study.db in the run folder. Correct it."
+        )
     return Place(settings.url, settings.study or folder.root.resolve().name, settings.lease_seconds)
 
 

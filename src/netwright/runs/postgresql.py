@@ -69,9 +69,9 @@ def require_url(url: str) -> None:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number
         raise SettingsError(f"storage.url is no URL: expected {EXAMPLE}.") from None
-    if parsed.password is not None or {"password", "passfile"} & set(parsed.query):
+    if parsed.password is not None or {"password", "passfile", "sslpassword"} & set(parsed.query):
         raise SettingsError(
             "storage.url has a password in it, which others could read in run.yaml and in lists of processes. Expected "
             f"{SCHEME}://{parsed.username or 'USER'}@{parsed.host or 'HOST'}/{parsed.database or 'DATABASE'}, and "
@@ -156,7 +156,7 @@ def stamp(place: Place) -> object:
         return tuple(connection.execute(text(_STAMP), {"study": place.study}).one_or_none() or ())
 
 
-def register_run(place: Place, settings: str, splits: str) -> KeptRun:
+def register_run(place: Place, settings: str, splits: str) -> bool:
     """Keeps the settings and the parts of a run with its study, so that other drivers can join it.
 
     Args:
@@ -165,7 +165,7 @@ def register_run(place: Place, settings: str, splits: str) -> KeptRun:
         splits: the text of ``splits.json``.
 
     Returns:
-        What is kept. These are another run's if it was there first.
+        Whether they are kept; False: another run was there first.
 
     Raises:
         StorageError: the database cannot be reached or written.
@@ -176,10 +176,8 @@ def register_run(place: Place, settings: str, splits: str) -> KeptRun:
         "ON CONFLICT DO NOTHING"
     )
     with _explained(place), _engine(place).begin() as connection:
-        connection.execute(text(query), {"study": place.study, "settings": settings, "splits": splits})
-    kept = registered_run(place)
-    assert kept is not None
-    return kept
+        kept = connection.execute(text(query), {"study": place.study, "settings": settings, "splits": splits})
+        return kept.rowcount == 1
 
 
 def registered_run(place: Place) -> KeptRun | None:
@@ -241,10 +239,11 @@ def _opened(place: Place, on_creation: OnCreation | None) -> ReconnectingStorage
 def _copied(place: Place) -> InMemoryStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     copy = InMemoryStorage()
-    with _explained(place):
+    with _explained(place), contextlib.ExitStack() as ended:
         source = ReconnectingStorage(
             place.url, place.url, engine_kwargs=dict(_OPTIONS), skip_table_creation=True
         )
+        ended.callback(source.engine.dispose)
         try:
             study = source.get_study_id_from_name(place.study)
         except KeyError:
@@ -256,7 +255,6 @@ def _copied(place: Place) -> InMemoryStorage:
             copy.set_study_system_attr(made, name, value)
         for trial in sorted(source.get_all_trials(study, deepcopy=False), key=lambda t: t.number):
             copy.create_new_trial(made, trial)
-        source.engine.dispose()
     return copy
 
 

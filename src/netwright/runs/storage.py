@@ -13,7 +13,7 @@ from optuna.storages import BaseStorage
 from netwright.errors import SettingsError, StorageError, first_line
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
-from netwright.runs.place import Place, place_of
+from netwright.runs.place import SQLITE, Place, place_of
 
 
 class Backend(Protocol):
@@ -111,7 +111,7 @@ def storage_errors(folder: RunFolder) -> Iterator[None]:
         yield
     except optuna.exceptions.StorageInternalError as error:
         place = place_of(folder)
-        what = folder.database if place.url.startswith("sqlite:") else place.url
+        what = folder.database if place.url.startswith(SQLITE) else place.url
         raise StorageError(
             f"{what} cannot be written ({first_line(error.__cause__ or error)}). Is the disk full? Make "
             f"room, then go on with 'netwright resume {folder.root}'; nothing finished is lost."
@@ -119,12 +119,16 @@ def storage_errors(folder: RunFolder) -> Iterator[None]:
 
 
 def backend(place: Place) -> Backend:
-    """The backend of a place.
+    """The backend of a place that a run names.
 
     Raises:
-        SettingsError: there is none, or a package that it needs is missing.
+        SettingsError: there is none, a package that it needs is missing, or the user never named its server.
     """
     scheme = place.url.partition(":")[0]
     if scheme not in BACKENDS:
         raise SettingsError(f"storage.url begins with {scheme!r}: expected one of {', '.join(BACKENDS)}.")
+    if not place.url.startswith(SQLITE):
+        from netwright.runs.own_databases import require_own_database  # imports what reads data
+
+        require_own_database(place.url, place.study)
     return cast(Backend, import_module(BACKENDS[scheme]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from netwright.data import PreprocessingSettings, find_cases, inspect_dataset, open_any, prepare
 from netwright.data.io.volumes import read_label
@@ -79,6 +80,16 @@ def test_masks_that_do_not_fit_together(root: Path, mask: NDArray[np.uint8], wor
     (error,) = inspect_dataset(open_any(root / "stage1_train", map_label={255: 1, 127: 1})).errors
     assert words in str(error)
     assert error.file == "0b0/masks/x.png"
+
+
+def test_a_label_has_one_colour_in_all_masks_of_an_image(root: Path) -> None:
+    for name, colour in (("x", (255, 0, 0)), ("y", (0, 255, 0))):
+        image = Image.fromarray(nucleus(12, 28) // 255).convert("P")
+        image.putpalette([0, 0, 0, *colour])
+        image.save(root / "stage1_train" / "0b0" / "masks" / f"{name}.png")
+    (error,) = inspect_dataset(open_any(root / "stage1_train", map_label={255: 1})).errors
+    assert (error.file, error.kind) == ("0b0/masks/y.png", "objects")
+    assert "expected (255, 0, 0) for 1, found (0, 255, 0) for 1" in str(error)
 
 
 def test_a_mask_of_the_name_of_its_image_is_none_of_an_object(root: Path) -> None:

@@ -79,6 +79,12 @@ def test_whole_pictures_to_restore_and_cropped_digits_beside(root: Path) -> None
     assert recognise(root) == "svhn"
 
 
+def test_a_part_alone_is_not_taken_for_pictures_without_classes(root: Path) -> None:
+    with pytest.raises(DatasetError, match=rf"expected train/digitStruct\.mat\. Give {root}\.$"):
+        open_any(root / "train")
+    assert len(open_any(root / "train", format="images").names) == COUNTS["train"]
+
+
 def test_parts_that_lack(root: Path) -> None:
     (root / "test" / "digitStruct.mat").unlink()
     assert "no test/digitStruct.mat" in str(read(root).problems)

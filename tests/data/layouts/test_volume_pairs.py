@@ -83,11 +83,12 @@ def test_a_description_names_the_channels(pairs: Callable[..., Path]) -> None:
     assert open_any(root, format="volume-pairs").channels == ("CT",)
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
 def test_scans_of_the_abdomen_have_their_organs_names(
-    pairs: Callable[..., Path], write_volume: Write, noise: Make, tmp_path: Path
+    pairs: Callable[..., Path], write_volume: Write, noise: Make, ending: str
 ) -> None:
-    root = pairs("Training/img/img000{}.nii.gz", "Training/label/label000{}.nii.gz", (6, 13))
-    write_volume(root / "Testing" / "img" / "img0061.nii.gz", noise(100))
+    root = pairs(f"Training/img/img000{{}}{ending}", f"Training/label/label000{{}}{ending}", (6, 13))
+    write_volume(root / "Testing" / "img" / f"img0061{ending}", noise(100))
     dataset = open_any(root)
     assert recognise(root) == dataset.format == "btcv"
     assert len(dataset.labels) == 14
@@ -95,6 +96,7 @@ def test_scans_of_the_abdomen_have_their_organs_names(
     assert (dataset.labels[6], dataset.labels[13]) == ("liver", "left adrenal gland")
     assert dataset.names == ("img0001", "img0002", "img0003")
     assert dataset.unlabelled == ("img0061",)
+    assert dataset.file_ending == ending
     assert inspect_dataset(dataset).errors == ()
     assert [case.name for case in find_cases(root / "Testing" / "img", 1)] == ["img0061"]
     assert open_any(root, format="volume-pairs").labels == {0: "background", 1: "label 1", 2: "label 2"}

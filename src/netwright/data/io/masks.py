@@ -99,7 +99,8 @@ def _joined(folder: Path) -> Mask:
     """The masks of a folder as one: what any of them labels is labelled.
 
     Raises:
-        UnusableFile: as `read_coloured_mask`, or the masks differ in size, or two of them label a pixel differently.
+        UnusableFile: as `read_coloured_mask`, or the masks differ in size, or in the colour of a label, or two of them
+            label a pixel differently.
     """
     files = objects_in(folder)
     labels, colours = read_coloured_mask(files[0])
@@ -113,6 +114,10 @@ def _joined(folder: Path) -> Mask:
             raise _not_one(
                 file, "another label", f"{labels[twice][0]}", f"{more.labels[twice][0]} at a pixel"
             )
+        for label in sorted(colours.keys() & more.colours.keys()):
+            if colours[label] != more.colours[label]:
+                expected, found = (f"{of[label]} for {label}" for of in (colours, more.colours))
+                raise _not_one(file, "another palette", expected, found)
         labels = np.where(labelled, more.labels, labels)
         colours = {**more.colours, **colours}
     return Mask(labels, colours)

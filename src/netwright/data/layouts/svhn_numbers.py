@@ -37,8 +37,8 @@ _FIELDS = ("left", "top", "width", "height", "label")
 
 
 def matches(root: Path) -> bool:
-    """Whether a folder holds SVHN's whole numbers: those of a part are enough, and `read` says what it lacks."""
-    return root.is_dir() and any((root / home / _TABLE).is_file() for home in (*_PARTS.values(), _EXTRA))
+    """Whether a folder holds SVHN's whole numbers, or is one of its parts: `read` says what it lacks."""
+    return root.is_dir() and any((root / home / _TABLE).is_file() for home in ("", *_PARTS.values(), _EXTRA))
 
 
 def read(root: Path) -> ImageSet:
@@ -52,9 +52,8 @@ def read(root: Path) -> ImageSet:
         UnusableFile: a table is damaged or no such table, or h5py is not installed.
     """
     if not (root / _PARTS["train"] / _TABLE).is_file():
-        raise DatasetError(
-            f"{root} has no boxes for training: expected {_PARTS['train']}/{_TABLE}. Unpack train.tar.gz there."
-        )
+        advice = f"Give {root.parent}." if (root / _TABLE).is_file() else "Unpack train.tar.gz there."
+        raise DatasetError(f"{root} has no boxes for training: expected {_PARTS['train']}/{_TABLE}. {advice}")
     entries: list[tuple[str, int, Part | None, Path]] = []
     boxes: dict[str, Box] = {}
     problems: list[Problem] = []
