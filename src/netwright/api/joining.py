@@ -145,7 +145,7 @@ def visited_study(place: Place) -> Iterator[Run]:
 
 
 def _folder_of(place: Place, output: Path | None, given: Mapping[str, Any], *, works: bool) -> RunFolder:
-    """Makes a run folder for a study. Arguments as for `join_study`; ``works``: whether candidates are to be trained."""
+    """Makes a run folder for a study. Arguments as for `join_study`; ``works``: whether it will train candidates."""
     from netwright.runs import postgresql
 
     kept = postgresql.registered_run(place)
