@@ -17,6 +17,7 @@ import netwright as package
 from conftest import Command
 from netwright import api
 from netwright.api import create_run
+from netwright.api.series import create_series
 from netwright.cli.dashboard import Pages
 from netwright.errors import SettingsError, StorageError
 from netwright.execution.resources import default_workers
@@ -222,6 +223,12 @@ def test_of_two_that_begin_a_study_at_once_the_second_takes_part_with_its_own_wo
     monkeypatch.undo()
     with pytest.raises(SettingsError, match=r"dataset\.map_label = .* differs from the study 'lab'"):
         create_run(dataset, "segnas4", replace(with_study(user, "lab"), map_label={2: 1}), tmp_path / "d")
+    other = parse_settings(override(first.settings.model_dump(mode="json"), {"strategy.name": "random"}))
+    with pytest.raises(SettingsError, match=r"strategy = .* differs from the study 'lab'"):
+        create_run(dataset, None, replace(with_study(user, "lab"), repeat=other), tmp_path / "e")
+    with pytest.raises(SettingsError, match="--splits makes runs with a study each"):
+        create_series(dataset, None, UserSettings(repeat=other), tmp_path / "f", 2)
+    create_run(dataset, None, replace(with_study(user, "lab"), repeat=first.settings), tmp_path / "g")
 
 
 def with_study(user: UserSettings, study: str) -> UserSettings:

@@ -139,13 +139,19 @@ def create_run(
 
 
 def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, Any]:
-    """What the user gave of the settings of a study, by dotted name; the network's folder is where it is found here."""
+    """What the user gave of the settings of a study, by dotted name; the network's folder is where it is found here.
+
+    Of a run to repeat it is what makes another search.
+    """
     source = draft.dataset
     given = user.values() | {"dataset.path": str(source.path)}
     given |= {} if recipe is None else {"recipe": recipe}
     given |= {} if user.format is None else {"dataset.format": source.format}
     given |= {"dataset.map_label": dict(source.map_label)} if user.map_label else {}
     given |= {"dataset.regions": dict(source.regions)} if user.regions else {}
+    if user.repeat is not None:
+        strategy = draft.strategy.model_dump(mode="json")
+        given |= {"recipe": draft.recipe, "space.name": draft.space.name, "strategy": strategy}
     if "space.network" in draft.user_set:
         from netwright.spaces.layerwise.factory import folder_of
 

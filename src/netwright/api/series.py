@@ -149,7 +149,8 @@ def create_series(
     what = "folds" if folds else "splits"
     if splits < 2:
         raise SettingsError(f"--{what} is {splits}: expected 2 or more runs. Leave it out for one.")
-    if "storage.url" in user.values():
+    repeated = None if user.repeat is None else user.repeat.storage.url
+    if repeated is not None or "storage.url" in user.values():
         raise SettingsError(
             f"--{what} makes runs with a study each, and --storage is for one. Leave one of them out."
         )
