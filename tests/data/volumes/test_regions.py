@@ -91,6 +91,8 @@ def test_lists_of_one_value_are_labels(nnunet: Make) -> None:
         ({"regions_class_order": None}, r"`regions_class_order` as None: expected the 3 labels.*whole, core and enh"),
         ({"regions_class_order": [1, 2]}, r"as \[1, 2\]: expected the 3 labels"),
         ({"regions_class_order": [1, 1, 3]}, r"'core' as the label 1: expected one of its own, 2 or 3"),
+        ({"labels": {"background": 0, "core": [2, 3], "whole": [1, 2, 3]}, "regions_class_order": [2, 1]},
+         r"writes the region 'whole' over 'core', of which it has all labels: expected larger regions first"),
         ({"labels": {**BRATS["labels"], "core": [0, 2, 3]}}, r"'core' the labels \[0, 2, 3\].*background is in no"),
         ({"labels": {**BRATS["labels"], "ignore": 3}}, r"`ignore` as 3: expected one value above all others"),
         ({"labels": {**BRATS["labels"], "ignore": [4, 5]}}, r"`ignore` as \[4, 5\]: expected one value"),
@@ -112,6 +114,8 @@ def test_regions_of_the_command_line_replace_those_of_the_file(nnunet: Make) -> 
         DatasetError, match=r"--region .*'tumour' the labels \[1, 9\]: expected some of 1, 2 and 3"
     ):
         open_any(root, regions={"tumour": (1, 9)})
+    with pytest.raises(DatasetError, match=r"--region writes the region 'tumour' over 'core'"):
+        open_any(root, regions={"core": (3,), "tumour": (1, 3)})
     for texts, message in (
         (["tumour"], "expects NAME=LABELS"),
         (["=1"], "expects NAME=LABELS"),

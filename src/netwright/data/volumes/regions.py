@@ -97,7 +97,7 @@ def require_regions(regions: Sequence[Region], labels: Mapping[int, str], source
 
     Raises:
         DatasetError: a region is empty, has the background or a label that there is not, is written as a label that it
-            does not have, or has the name of another.
+            does not have, has the name of another, or would never be seen, as a later one has all of its labels.
     """
     names = [region.name for region in regions]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -105,7 +105,7 @@ def require_regions(regions: Sequence[Region], labels: Mapping[int, str], source
             f"{source} names the region {twice[0]!r} twice: expected a name for each. Rename one."
         )
     foreground = [value for value in labels if value != 0]
-    for region in regions:
+    for number, region in enumerate(regions):
         unknown = [value for value in region.labels if value not in foreground]
         if unknown or not region.labels:
             raise DatasetError(
@@ -119,3 +119,9 @@ def require_regions(regions: Sequence[Region], labels: Mapping[int, str], source
                 f"{source} writes the region {region.name!r} as the label {region.written}: expected one of its own, "
                 f"{enumerate_words(list(region.labels), 'or')}. Correct the order of the labels."
             )
+        for later in regions[number + 1 :]:
+            if set(region.labels) <= set(later.labels):
+                raise DatasetError(
+                    f"{source} writes the region {later.name!r} over {region.name!r}, of which it has all labels: "
+                    "expected larger regions first. Change their order."
+                )
