@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netwright.nn.losses import FLAT_BELOW, LOSSES, label_weights
-from netwright.nn.partial_losses import PARTIAL_LOSSES, PartialLoss, region_weights
+from netwright.nn.partial_losses import PartialLoss, region_weights
+from netwright.tasks.segmentation.task import SegmentationTask
 
 IGNORED = 255
 REGIONS = ((1, 2, 3), (2, 3), (3,))
@@ -53,7 +54,7 @@ def in_numpy(name: str, logits: NDArray[Any], labels: NDArray[Any], weights: NDA
     return float(alone.get(name, both))
 
 
-@pytest.mark.parametrize("name", PARTIAL_LOSSES)
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 @given(seed=st.integers(0, 10**6), ignored=st.sampled_from([0.0, 0.3, 0.9]))
 @settings(max_examples=5)
 def test_losses_of_regions_are_those_written_out_voxel_by_voxel(name: str, seed: int, ignored: float) -> None:
@@ -79,7 +80,7 @@ def test_dice_and_cross_entropy_of_regions_are_monai_s_and_torch_s() -> None:
     assert found.item() == pytest.approx((dice + surprise).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", PARTIAL_LOSSES)
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 def test_where_all_is_labelled_losses_of_classes_are_the_whole_ones(name: str) -> None:
     logits, labels = random_case(2, 4, ignored=0)
     arguments = torch.tensor(logits), torch.tensor(labels), torch.tensor([0.5, 2.0, 1.0, 7.0])
@@ -87,7 +88,7 @@ def test_where_all_is_labelled_losses_of_classes_are_the_whole_ones(name: str) -
     assert found.item() == pytest.approx(LOSSES[name](*arguments, **WEIGHTS).item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", PARTIAL_LOSSES)
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 @pytest.mark.parametrize("regions", [(), REGIONS])
 def test_what_is_ignored_changes_nothing(name: str, regions: tuple[tuple[int, ...], ...]) -> None:
     """Neither loss nor gradient; and the loss is that of the same image without those voxels."""
@@ -123,7 +124,7 @@ def test_cross_entropy_with_ignored_voxels_is_torch_s() -> None:
     assert found.item() == pytest.approx(expected.item(), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", PARTIAL_LOSSES)
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 @pytest.mark.parametrize("regions", [(), REGIONS])
 def test_gradients_are_those_of_the_loss(name: str, regions: tuple[tuple[int, ...], ...]) -> None:
     logits, labels = random_case(5, 3 if regions else 4)
@@ -133,7 +134,7 @@ def test_gradients_are_those_of_the_loss(name: str, regions: tuple[tuple[int, ..
     assert torch.autograd.gradcheck(lambda x: loss(x, torch.tensor(labels[:1, :2]), weights), inputs)
 
 
-@pytest.mark.parametrize("name", PARTIAL_LOSSES)
+@pytest.mark.parametrize("name", SegmentationTask.losses)
 @pytest.mark.parametrize("regions", [(), REGIONS])
 def test_an_image_of_which_all_is_ignored_teaches_nothing(
     name: str, regions: tuple[tuple[int, ...], ...]

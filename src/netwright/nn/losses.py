@@ -84,7 +84,7 @@ def exponential_logarithmic_loss(
     """
     with torch.autocast(logits.device.type, enabled=False):
         log_probabilities = wide(logits).log_softmax(1)
-        dice = _soft_dice(log_probabilities.exp(), labels, pseudocount=1.0)
+        dice = soft_dice(log_probabilities.exp(), in_classes(labels, logits.shape[1]))
         dice_term = (-dice.log()).clamp_min(FLAT_BELOW).pow(gamma).mean()  # Equation 2
         surprise = -log_probabilities.gather(1, labels[:, None])[:, 0]
         weights = class_weights.to(surprise)[labels]
@@ -129,7 +129,7 @@ def dice_loss(
     """
     with torch.autocast(logits.device.type, enabled=False):
         probabilities = wide(logits).softmax(1)
-        return 1 - _soft_dice(probabilities, labels, pseudocount=1.0)[:, 1:].mean()
+        return 1 - soft_dice(probabilities, in_classes(labels, logits.shape[1]))[:, 1:].mean()
 
 
 def cross_entropy(
@@ -216,12 +216,17 @@ def wide(logits: Tensor) -> Tensor:
     return logits.to(dtype, memory_format=torch.contiguous_format)
 
 
-def _soft_dice(probabilities: Tensor, labels: Tensor, *, pseudocount: float) -> Tensor:
-    """(B, K): (2 sum_x delta p + eps) / (sum_x (delta + p) + eps); delta is one where the label is k."""
-    classes = probabilities.shape[1]
+def soft_dice(probabilities: Tensor, truth: Tensor) -> Tensor:
+    """Soft Dice (B, K) with pseudocount 1: (2 sum_x delta p + 1) / (sum_x (delta + p) + 1).
+
+    ``probabilities``: p, (B, K, *size). ``truth``: delta, whether each voxel has each label, (B, K, *size), bool.
+    """
     spatial = tuple(range(2, probabilities.ndim))
-    indices = torch.arange(classes, device=labels.device).view(1, classes, *(1 for _ in spatial))
-    truth = labels[:, None] == indices  # kept as bool: a quarter of the memory of a float mask
     overlap = (probabilities * truth).sum(spatial)
-    total = truth.sum(spatial) + probabilities.sum(spatial)
-    return (2 * overlap + pseudocount) / (total + pseudocount)
+    return (2 * overlap + 1.0) / (truth.sum(spatial) + probabilities.sum(spatial) + 1.0)
+
+
+def in_classes(labels: Tensor, classes: int) -> Tensor:
+    """Whether each voxel has each label, (B, K, *size), of class indices (B, *size). ``classes``: K."""
+    indices = torch.arange(classes, device=labels.device).view(1, classes, *(1,) * (labels.ndim - 1))
+    return labels[:, None] == indices  # bool: a quarter of the memory of a float mask

@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from netwright.nn.losses import FLAT_BELOW, label_weights, wide
-
-PARTIAL_LOSSES = ("exponential_logarithmic", "dice_cross_entropy", "dice", "cross_entropy")
-"""The losses of `netwright.nn.losses.LOSSES` that there are in this form."""
+from netwright.nn.losses import FLAT_BELOW, in_classes, label_weights, soft_dice, wide
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class PartialLoss:
     cross-entropy the mean over regions and voxels. An image without a labelled voxel adds nothing to be learned.
 
     Args:
-        name: one of `PARTIAL_LOSSES`.
+        name: ``exponential_logarithmic``, ``dice_cross_entropy``, ``dice`` or ``cross_entropy``.
         ignored: the label of voxels that are ignored, above all others.
         regions: the labels of each; none: the outputs are classes, the background first.
     """
@@ -61,7 +58,7 @@ class PartialLoss:
             known = (labels != self.ignored)[:, None]
             of_outputs = self._of_regions if self.regions else _of_classes
             probabilities, truth, surprise, weights = of_outputs(wide(logits), labels, known, class_weights)
-            dice = _dice(probabilities, truth, known)
+            dice = soft_dice(probabilities * known, truth & known)
             if self.name == "exponential_logarithmic":  # Wong et al. 2018, Equations 1 to 3
                 dice_term = (-dice.log()).clamp_min(FLAT_BELOW).pow(gamma).mean()
                 cross_entropy = _mean(weights * surprise.clamp_min(FLAT_BELOW).pow(gamma), known)
@@ -94,21 +91,12 @@ def _of_classes(
     """Probabilities (B, K, *size), the truth alike, and for each voxel (B, 1, *size) -ln p and its label's weight."""
     labels = labels[:, None].where(known, 0)
     log_probabilities = logits.log_softmax(1)
-    indices = torch.arange(logits.shape[1], device=labels.device).view(1, -1, *(1,) * (logits.ndim - 2))
     return (
         log_probabilities.exp(),
-        labels == indices,
+        in_classes(labels[:, 0], logits.shape[1]),
         -log_probabilities.gather(1, labels),
         class_weights.to(logits)[labels],
     )
-
-
-def _dice(probabilities: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Soft Dice (B, K) over the known voxels, with pseudocount 1, as of `netwright.nn.losses`."""
-    spatial = tuple(range(2, probabilities.ndim))
-    probabilities, truth = probabilities * known, truth & known
-    overlap = (probabilities * truth).sum(spatial)
-    return (2 * overlap + 1) / (truth.sum(spatial) + probabilities.sum(spatial) + 1)
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
