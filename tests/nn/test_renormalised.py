@@ -38,6 +38,19 @@ def test_ct_reaches_each_network_as_it_was_trained_on() -> None:
         np.testing.assert_allclose(found.numpy(), normalised(scan, own), atol=1e-5)
 
 
+def test_ct_and_its_surroundings_reach_each_network_in_stages_as_it_was_trained_on() -> None:
+    measured: list[Intensities] = [(-900, 300, 40, 120), (-1000, 250, 10, 100)]
+    settings = [replace(MODALITY, ct_intensities=(one,), low_resolution=(2, 2, 1)) for one in measured]
+    scan = RANDOM.uniform(-1500, 1500, (1, 8, 8, 8)).astype(np.float32)
+    joined = join_volumes([saved(str(n), one.to_dict(), 2) for n, one in enumerate(settings)])
+    common = normalised(scan, PreprocessingSettings.from_dict(joined.preprocessing))
+    image_with_surroundings = torch.from_numpy(np.concatenate([common, common[:, ::-1]]))[None]
+    for own, channels in zip(settings, joined.members, strict=True):
+        found = Renormalised(nn.Identity(), 2).between(joined.images, channels)(image_with_surroundings)[0]
+        expected = normalised(scan, own)
+        np.testing.assert_allclose(found.numpy(), [expected[0], expected[0, ::-1]], atol=1e-5)
+
+
 def test_pictures_reach_each_network_as_it_was_trained_on() -> None:
     settings = ImageSettings(size=(4, 5))
     prepared = [

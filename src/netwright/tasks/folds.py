@@ -39,11 +39,12 @@ def join_volumes(members: Sequence[SavedNetwork]) -> Joined:
     """
     _require_alike(members, [_without(one.preprocessing, "ct_intensities") for one in members])
     settings = [PreprocessingSettings.from_dict(one.preprocessing) for one in members]
-    channels = range(members[0].architecture["channels"])
+    stages = 1 if settings[0].coarse_factors is None else 2  # surroundings are normalised as the image is
+    channels = range(members[0].architecture["channels"] // stages)
     measured = [tuple(map(one.intensities_of, channels)) for one in settings]
     images = tuple(map(_outermost, zip(*measured, strict=True)))
     common = replace(settings[0], ct_intensities=images if any(images) else None)
-    return Joined(common.to_dict(), images, tuple(measured))
+    return Joined(common.to_dict(), images * stages, tuple(own * stages for own in measured))
 
 
 def _outermost(of_members: Sequence[Intensities | None]) -> Intensities | None:
