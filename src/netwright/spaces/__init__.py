@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from netwright.errors import SettingsError
 from netwright.spaces.base import Choice, Diagram, Edge, Node, SetsTraining, Space, TaskShape, Value
@@ -82,8 +83,17 @@ def network_builder(
     if reference is not None:
         from netwright.spaces.references import REFERENCES
 
-        return REFERENCES[reference].build
+        build = REFERENCES[reference].build
+        return build if spec.options.get("low_resolution") is None else functools.partial(_of_images, build)
     return functools.partial(make_space(spec).build, choice)
+
+
+def _of_images(build: Callable[[TaskShape], Any], task: TaskShape) -> Any:
+    """A hand-made network for images alone, where half of the task's channels are their surroundings."""
+    from netwright.spaces.auto.two_stages import WithoutSurroundings
+
+    channels = task.channels // 2
+    return WithoutSurroundings(build(cast(TaskShape, replace(cast(Any, task), channels=channels))))
 
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,23 @@ from netwright.data.open import split_any
 from netwright.data.volumes.preprocessing import coarsened
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.models.export import EXPORTERS
-from netwright.models.store import Composition, Member, build_composition, describe_trained, load_trained
+from netwright.models.export.description import describe_use
+from netwright.models.store import (
+    Composition,
+    Member,
+    build_composition,
+    describe_trained,
+    load_trained,
+    saved_network,
+)
 from netwright.searches.components import problem_of
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import RunSettings, SpecSettings, parse_settings
+from netwright.spaces import network_builder
 from netwright.spaces.auto.two_stages import TwoStages, magnified
+from netwright.spaces.references import REFERENCES
 from netwright.tasks import TASKS
 from netwright.tasks.segmentation.predictor import as_segmenter
+from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import WEIGHTS
 from netwright.training.inference import predict_volume
@@ -125,6 +137,10 @@ def test_a_network_in_stages_is_trained_kept_and_used_with_others(tmp_path: Path
     describe_trained(tmp_path / "net", settings, prepared, staged, None, composition)
     save_weights(ensemble.eval(), tmp_path / "net" / WEIGHTS)
 
+    use = describe_use(TASKS["segmentation"], saved_network(tmp_path / "net"))
+    assert use["input"]["shape"] == ["batch", 2, 16, 16, 16]
+    assert "the second half what lies around it" in use["channels"]
+    assert "2 x 2 x 2 times as long" in use["channels"]
     segmenter = as_segmenter(load_trained(tmp_path / "net", settings, "cpu"))
     assert segmenter.channels == 1
     splits = split_any(prepared, 0, (0.6, 0.2, 0.2))
@@ -133,6 +149,18 @@ def test_a_network_in_stages_is_trained_kept_and_used_with_others(tmp_path: Path
     tested = segmenter.test(TASKS["segmentation"].test_cases(opened, prepared, splits.test))
     found = [list(tested.dice[name].values()) for name in splits.test]
     np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_standard_networks_see_the_image_alone() -> None:
+    """As beside any other search: they are those of the literature, for the channels of the image."""
+    task = SegmentationTask(4, ("a", "b"), (16, 16, 16))
+    options = {"channels": 4, "classes": 3, "size": [16, 16, 16], "low_resolution": [2, 2, 2]}
+    spec = SpecSettings(name="encoder-decoder", **options)
+    network = network_builder(spec, {}, "monai-unet")(task).eval()
+    alone = REFERENCES["monai-unet"].build(replace(task, channels=2)).eval()
+    alone.load_state_dict({name.partition(".")[2]: one for name, one in network.state_dict().items()})
+    images = torch.randn(1, 4, 16, 16, 16)
+    torch.testing.assert_close(network(images), alone(images[:, :2]))
 
 
 def test_stages_are_exported(tmp_path: Path) -> None:

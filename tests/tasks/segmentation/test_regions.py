@@ -233,6 +233,7 @@ def test_a_saved_network_keeps_its_regions_and_an_older_one_has_none() -> None:
     older = Segmentation().network_task(plain)
     assert (older.output, older.written, older.classes) == ("softmax", (), 4)
     assert Segmentation().describe_use(plain)["labels"] == ["background", *LABELS]
+    assert "channels" not in Segmentation().describe_use(plain)
 
 
 def test_one_region_alone(tmp_path: Path, folder: Path) -> None:

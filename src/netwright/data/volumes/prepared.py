@@ -177,7 +177,7 @@ class Prepared:
     def coarse(self, index: int) -> NDArray[np.float32]:
         """The image (C, X, Y, Z) of a case at low resolution, mapped read-only; only where the settings have one."""
         shape = self._coarse_shapes[index]
-        start = self.channels * sum(map(prod, self._coarse_shapes[:index]))
+        start = self._coarse_starts[index] * self.channels
         values: NDArray[np.float32] = self._coarse[start : start + self.channels * prod(shape)]
         return values.reshape(self.channels, *shape)
 
@@ -237,6 +237,10 @@ class Prepared:
         factors = self.settings.coarse_factors
         assert factors is not None
         return tuple(coarse_shape(case.geometry.size, factors) for case in self.cases)
+
+    @cached_property
+    def _coarse_starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *map(prod, self._coarse_shapes)])
 
     @cached_property
     def _labels(self) -> Any:
@@ -327,7 +331,7 @@ def open_prepared(folder: Path) -> Prepared:
             positions = int(prepared._foreground_starts[-1])
             expected[FOREGROUND], arrays[FOREGROUND] = (positions, "<i8"), prepared._foreground
         if prepared.settings.coarse_factors is not None:
-            coarse = prepared.channels * sum(map(prod, prepared._coarse_shapes))
+            coarse = prepared.channels * int(prepared._coarse_starts[-1])
             expected[COARSE], arrays[COARSE] = (coarse, "<f4"), prepared._coarse
         for name, array in arrays.items():
             if (array.size, array.dtype.str) != expected[name]:

@@ -36,6 +36,10 @@ WRITING = (
     "where the probability of a region is above 0.5, its label value is written, in this order: later regions "
     "overwrite earlier ones"
 )
+SURROUNDINGS = (
+    "the first half of the channels is the image, the second half what lies around it: as many voxels with the same "
+    "centre, {factors} times as long along the axes, whose values are means of such blocks, interpolated linearly"
+)
 ORIENTATION = (
     "x grows to the patient's right, y to the front, z upwards (RAS). A picture is a slice: x are its columns from "
     "right to left, y its rows from bottom to top"
@@ -240,7 +244,7 @@ class Segmentation:
 
     def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """The axes that the network sees, and the labels with their values in label maps; or the regions, with the
-        values that are written for them.
+        values that are written for them. Of networks with a first stage also what the channels are.
         """
         normal = architecture.get("slice_axis")
         values = list(architecture["label_values"])
@@ -249,6 +253,9 @@ class Segmentation:
             "axes": [name for axis, name in enumerate("xyz") if axis != normal],
             "orientation": ORIENTATION,
         }
+        factors = architecture.get("space", {}).get("low_resolution")
+        if factors is not None:
+            use["channels"] = SURROUNDINGS.format(factors=" x ".join(map(str, factors)))
         if task.regions:
             written = [values[index] for index in task.written]
             return {**use, "labels": list(task.scored), "label_values": written, "writing": WRITING}
