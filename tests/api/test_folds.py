@@ -95,6 +95,10 @@ def test_an_ensemble_of_folds_gets_pictures_as_each_network_was_trained_on(
     evaluated = together.evaluate(shapes)
     assert evaluated.metrics == pytest.approx(tested["metrics"])
     assert set(evaluated.cases) == set(parts[0].test)
+    assert "used as one, reach" in series.report().read_text()
+    (series.root / FINISHED).unlink()
+    (series.root / "winner" / "tested.json").unlink()
+    assert "used as one" not in series.report().read_text(), "as after a kill before the test"
     told = netwright("resume", series.root).stdout
     assert f"accuracy {' ' * 16}{tested['metrics']['accuracy']:.3f}" in told
     assert f"netwright predict {series.root}" in told
@@ -128,8 +132,10 @@ def test_volumes_are_segmented_by_the_mean_of_the_folds(dataset: Path, tmp_path:
     assert together.folder.settings_file.stat().st_mtime_ns == written, "what was finished stays"
     (runs[1].folder.winner / WEIGHTS).unlink()
     write_json(runs[1].folder.root / FINISHED, {"finished": 1e12})
+    together.folder.report.unlink()
     with pytest.raises(RunError, match="fold-2 has no trained network"):
         series.resume()
+    assert together.folder.report.exists(), "what the folds reached is told all the same"
 
 
 def test_labels_are_decided_by_the_mean_thresholds(several_shapes: Path, tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def keep_ensemble(root: Path, runs: Sequence[Run]) -> None:
             f"{lacking.folder.root} has no trained network, so there is no ensemble of all folds. Its report says why."
         )
     with folder.locked():
+        finished.unlink(missing_ok=True)
         parts = [run.folder.splits() for run in runs]
         write_json(folder.splits_file, _all_parts(parts).to_dict())
         write_text(folder.settings_file, first.folder.settings_file.read_text(encoding="utf-8"))

@@ -88,10 +88,13 @@ class Series:
             if not (run.folder.root / FINISHED).exists():
                 on_run(run)
                 run.resume(on_status)
-        if self.plan.folds:
-            keep_ensemble(self.root, [self._run(n, trust_code=trust_code) for n in range(1, self.splits + 1)])
-        if any(read_results(run.folder) for run in self.runs):
-            self.report()
+        try:
+            if self.plan.folds:
+                runs = [self._run(number, trust_code=trust_code) for number in range(1, self.splits + 1)]
+                keep_ensemble(self.root, runs)
+        finally:  # a fold without a network leaves no ensemble, but the others their results
+            if any(read_results(run.folder) for run in self.runs):
+                self.report()
 
     def _folder(self, number: int) -> Path:
         return run_folder(self.root, number, folds=self.plan.folds)

@@ -53,6 +53,7 @@ def folds_of(
     pool = [name for name, part in parts.items() if part != "test"]
     fewest = count if test or count > 2 else 4  # of one half, some train and some validate
     dealt = _dealt(pool, groups, count, seed, strata, fewest)
+    shared = shared_groups(parts, groups)
     folds = []
     for number, held_out in enumerate(dealt, 1):
         rest = [name for name in pool if name not in held_out]
@@ -66,7 +67,6 @@ def folds_of(
                 drawn = draw_groups(rest, groups, seed, ("train", "val"), fractions)
             origin = f"{words} testing"
             training, validation, tested = drawn["train"], drawn["val"], tuple(sorted(held_out))
-        shared = shared_groups(parts, groups)
         folds.append(
             Splits(tuple(sorted(training)), tuple(sorted(validation)), tested, shared, origin, left_out)
         )

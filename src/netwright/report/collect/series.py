@@ -11,7 +11,7 @@ from netwright.report.compared import ComparedRuns
 from netwright.report.metrics import metric_named
 from netwright.runs.folder import RunFolder
 from netwright.runs.series import begun_runs, ensemble_metrics, read_plan
-from netwright.training.files import WEIGHTS
+from netwright.runs.status import FINISHED
 
 
 def write_series(root: Path, output: Path | None = None) -> Path:
@@ -40,7 +40,7 @@ def ensemble_words(root: Path, compared: ComparedRuns) -> Iterator[str]:
         root: of the series.
         compared: its runs.
     """
-    if not (RunFolder(root).winner / WEIGHTS).exists():
+    if not (root / FINISHED).exists():  # as after a kill, when the ensemble may be there, but not its test
         return
     metric, first, tested = compared.metric, compared.rows[0], ensemble_metrics(root)
     if tested is None:
