@@ -85,6 +85,16 @@ def test_test_cases_stay_and_the_held_out_ones_validate() -> None:
     assert [len(set(names[:4]) & set(fold.validation)) for fold in folds].count(4) == 1
 
 
+def test_official_parts_that_divide_a_patient_are_refused() -> None:
+    """A search of one division takes them as they are, and says so; a file of parts, which each fold has, may not."""
+    names = tuple(f"case {n}" for n in range(12))
+    official: tuple[Part | None, ...] = ("train",) * 9 + ("test",) * 3
+    whole = dict.fromkeys(names[9:11], "one")
+    assert len(folds_of(Cases(names, whole, official), 3, 0, FRACTIONS)) == 3
+    with pytest.raises(DatasetError, match=r"patient \(group\) one has official test cases and others"):
+        folds_of(Cases(names, dict.fromkeys(names[8:10], "one"), official), 3, 0, FRACTIONS)
+
+
 def test_data_on_disk_has_folds_and_a_class_that_cannot_be_learned_is_told(
     shapes: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -42,7 +42,8 @@ def folds_of(
         strata: the class of each case; None: there are no classes.
 
     Raises:
-        DatasetError: there are fewer groups than folds, or too few to leave some for training and validation.
+        DatasetError: there are fewer groups than folds, or too few to leave some for training and validation; or an
+            official test part has only some cases of a group.
         SettingsError: the fractions are not three positive numbers that sum to 1.
     """
     require_fractions(fractions)
@@ -51,6 +52,12 @@ def folds_of(
     left_out = () if given is None else given.left_out
     test = tuple(sorted(name for name, part in parts.items() if part == "test"))
     pool = [name for name, part in parts.items() if part != "test"]
+    if divided := sorted(members_of(pool, groups).keys() & members_of(test, groups).keys()):
+        raise DatasetError(
+            f"The patient (group) {divided[0]} has official test cases and others, as {len(divided)} in all: expected "
+            "all cases of a patient in one part, as every other case is held out once. Name the test cases in a file "
+            "of parts (--split-file)."
+        )
     fewest = count if test or count > 2 else 4  # of one half, some train and some validate
     dealt = _dealt(pool, groups, count, seed, strata, fewest)
     shared = shared_groups(parts, groups)
