@@ -1,8 +1,9 @@
-"""``--set`` is completed by the shell: names with their descriptions, and values that can be listed."""
+"""``--set`` is completed by the shell, soon: names with their descriptions, and values that can be listed."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from netwright.spaces.segnas import SegNAS4
 from netwright.strategies import CmaEs, ControlledRandomSearch, RandomSearch
 from netwright.strategies.makers import PROPOSERS
 from netwright.strategies.optuna_samplers import tpe
+from processes import run
 
 
 def offered(verb: str, incomplete: str, before: str = "") -> dict[str, str]:
@@ -127,3 +129,10 @@ def test_values_of_options_are_offered() -> None:
     }
     assert set(offered("search", "space.name=")) == {f"space.name={name}" for name in SPACES}
     assert set(offered("search", "strategy.name=")) == {f"strategy.name={name}" for name in PROPOSERS}
+
+
+def test_the_command_line_begins_without_what_takes_long_to_load() -> None:
+    """Every help and every completion waits for it."""
+    code = "import netwright.cli.app, sys; "
+    code += "sys.exit(bool({'numpy', 'torch', 'optuna', 'netwright.data'} & sys.modules.keys()))"
+    assert run([sys.executable, "-c", code]).returncode == 0

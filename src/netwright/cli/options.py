@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netwright.cli.completion import complete_setting
-from netwright.data.volumes.regions import IGNORE, IGNORED_WORD, meant_as
 from netwright.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -282,6 +281,8 @@ def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:
     >>> read_label_map(["2=1", "3=1", "255=ignore"])
     {2: 1, 3: 1, 255: -1}
     """
+    from netwright.data.volumes.regions import IGNORE, IGNORED_WORD, meant_as
+
     result: dict[int, int] = {}
     for text in ",".join(texts or []).split(",") if texts else ():
         old, equals, new = text.partition("=")
