@@ -20,7 +20,7 @@ from netwright.searches.random_choices import draw_choice
 from netwright.spaces import SPACES, Space
 from netwright.spaces.base import SharesWeights
 from netwright.spaces.cells import OPERATIONS, CellSpace
-from netwright.spaces.cells.operations import Addition
+from netwright.spaces.cells.operations import Addition, FactorisedReduction
 
 SEARCHED = {"affine": False, "auxiliary": False, "drop_path": 0.0}
 SMALL = CellSpace(channels=4, normal_cells=1, nodes=3)
@@ -382,3 +382,24 @@ def test_starts_with_a_network_that_learns() -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters() if p.ndim > 1)
+
+
+@pytest.mark.parametrize("size", [(6, 6), (7, 5)])
+@pytest.mark.parametrize("inputs", [4, 8])
+def test_a_reduction_is_the_same_on_every_processor(
+    inputs: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the default memory format, in which torch's own strided convolution is safe on every processor."""
+    torch.manual_seed(0)
+    reduction = FactorisedReduction(inputs, 6, affine=False)
+    features, results = torch.randn(3, inputs, *size), []
+    for capability in ("AVX2", "AVX512"):
+        monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda found=capability: found)
+        given = features.clone().requires_grad_()
+        reduction.zero_grad()
+        result = reduction(given)
+        (result * torch.arange(result.numel()).reshape(result.shape).sin()).sum().backward()
+        gradients = [parameter.grad for parameter in reduction.parameters()]
+        results.append([result.detach(), given.grad, *gradients])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
