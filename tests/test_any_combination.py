@@ -60,6 +60,7 @@ EARLY: dict[str, dict[str, Any]] = {
     "nsga-ii": {"population_size": 3},
 }
 """Options that leave the random beginning early."""
+TRAINED_QUICKLY = ("controlled-random-search", "policy-gradient", "prior", "tpe")
 QUICK = {"termination.slower_than_start": None, "training.batch_size": 4, "verdict.hours": 0}
 
 
@@ -89,7 +90,11 @@ def searched(run: Run, executor: Executor) -> Run:
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-@pytest.mark.parametrize("strategy", PROPOSERS)
+@pytest.mark.parametrize(
+    "strategy",
+    # The others are run by tests/searches/test_every_combination.py, with outcomes that are computed and not trained.
+    [name if name in TRAINED_QUICKLY else pytest.param(name, marks=pytest.mark.slow) for name in PROPOSERS],
+)
 def test_every_strategy_trains_networks(
     strategy: str, dataset: Path, tmp_path: Path, executor: Executor
 ) -> None:

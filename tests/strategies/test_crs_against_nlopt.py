@@ -26,7 +26,13 @@ def load_benchmark() -> ModuleType:
 benchmark = load_benchmark()
 
 
-@pytest.mark.parametrize("problem", benchmark.PROBLEMS, ids=lambda problem: problem.name)
+@pytest.mark.parametrize(
+    "problem",
+    [
+        pytest.param(problem, id=problem.name, marks=[pytest.mark.slow] if number else [])
+        for number, problem in enumerate(benchmark.PROBLEMS)
+    ],
+)
 def test_median_evaluations_to_the_target_differ_by_less_than_15_per_cent(problem: object) -> None:
     ours, theirs = benchmark.medians(problem, seeds=100)
     assert theirs > 300  # beyond the 90 initial points

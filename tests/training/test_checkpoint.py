@@ -520,7 +520,8 @@ def test_an_optimizer_keeps_what_it_knows_where_it_keeps_it(optimizer, path):
     assert all(torch.equal(one, other) for one, other in zip(own, others, strict=True))
 
 
-def test_a_candidate_that_was_begun_again_goes_on_with_the_training_that_it_was_in(data, path):
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_candidate_that_was_begun_again_goes_on_with_the_training_that_it_was_in(data, path, every):
     problem, network = make("pictures", data)
     # No loss is below so small a threshold: the first training stalls after two epochs, and so does the second.
     protocol = protocol_of(
@@ -541,7 +542,7 @@ def test_a_candidate_that_was_begun_again_goes_on_with_the_training_that_it_was_
     assert "started again with new weights" in whole["reason"]
     steps = steps_of(path)
     assert len(steps) == 2 * 2 * len(problem.batches(CASES, protocol, "cpu", 0))
-    for step in steps:
+    for step in steps[::every]:
         assert outcome_of(problem, resume_from=copy_of(path, step)) == whole, step
 
 
