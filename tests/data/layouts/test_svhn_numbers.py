@@ -122,3 +122,24 @@ def test_damaged_tables(root: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes()[:3000] if content == b"half" else content)
     with pytest.raises(UnusableFile, match=r"digitStruct\.mat"):
         read(root)
+
+
+@pytest.mark.parametrize("way", ["link", "external values", "virtual"])
+def test_tables_that_lead_into_another_file_are_refused(root: Path, tmp_path: Path, way: str) -> None:
+    import h5py
+
+    path, other = root / "train" / "digitStruct.mat", tmp_path / "other.mat"
+    other.write_bytes(path.read_bytes())
+    with h5py.File(path, "r+") as file:
+        group = file["#refs#/bbox0"]
+        del group["left"]
+        if way == "link":
+            group["left"] = h5py.ExternalLink(str(other), "#refs#/bbox0/left")
+        elif way == "external values":
+            group.create_dataset("left", shape=(1, 1), dtype="f8", external=[(str(other), 0, 8)])
+        else:
+            layout = h5py.VirtualLayout((1, 1), "f8")
+            layout[:] = h5py.VirtualSource(str(other), "#refs#/bbox1/left", (1, 1))
+            group.create_virtual_dataset("left", layout)
+    with pytest.raises(UnusableFile, match="is a link" if way == "link" else "in another file"):
+        read(root)

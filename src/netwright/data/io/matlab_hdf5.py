@@ -51,11 +51,8 @@ def _read_once(
 
     expected = f"a MATLAB file of version 7.3 with structs {variable} of {text} and {struct}"
     with reading(path, expected), h5py.File(path, "r") as file:
-        group = file[variable]
-        texts, structs = (
-            _references(group[text].id, MAX_PICTURES),
-            _references(group[struct].id, MAX_PICTURES),
-        )
+        group = _member(file.id, variable)
+        texts, structs = (_references(_member(group, name), MAX_PICTURES) for name in (text, struct))
         if len(texts) != len(structs):
             raise ValueError(f"{len(texts)} {text} and {len(structs)} {struct}")
         return [
@@ -71,12 +68,19 @@ def _opened(file: Any, reference: Any) -> Any:
     return h5py.h5r.dereference(reference, file.id)
 
 
-def _numbers(file: Any, group: Any, fields: tuple[str, ...]) -> Iterator[tuple[str, list[float]]]:
-    """Each field of a single struct, or of several."""
+def _member(group: Any, name: str) -> Any:
+    """What a group has under a name; a link, which may lead into any other file, is not followed."""
     import h5py
 
+    if group.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise ValueError(f"{name} is a link")
+    return h5py.h5o.open(group, name.encode())
+
+
+def _numbers(file: Any, group: Any, fields: tuple[str, ...]) -> Iterator[tuple[str, list[float]]]:
+    """Each field of a single struct, or of several."""
     for field in fields:
-        dataset = h5py.h5d.open(group, field.encode())
+        dataset = _member(group, field)
         if dataset.dtype.kind != "O":
             yield field, [_number(dataset)]
         else:
@@ -109,6 +113,9 @@ def _values(dataset: Any, kind: Any, most: int) -> Any:
 
     if np.prod(dataset.shape, dtype=float) > most:
         raise ValueError(f"{' x '.join(map(str, dataset.shape))} values, where {most} are read at most")
+    properties = dataset.get_create_plist()
+    if properties.get_layout() == h5py.h5d.VIRTUAL or properties.get_external_count():
+        raise ValueError("values that lie in another file")
     values = np.zeros(dataset.shape, kind)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values.ravel()
