@@ -11,7 +11,7 @@ PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker
 # COVERAGE=1 prints how many lines were run, which takes longer.
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term)
 
-.PHONY: demo test test-all check lint types imports clean
+.PHONY: demo test test-clusters test-all check lint types imports clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwright needs Python 3.11 or later; name one: make PYTHON=python3.12 ...")'
@@ -31,11 +31,15 @@ demo: $(INSTALLED)
 
 # Two processes of two threads each wait for one another, in numpy as in torch: one thread for each. And the commands
 # that tests start are not to compile their modules anew each time.
-test test-all: export OMP_NUM_THREADS := 1
-test test-all: export PYTHONDONTWRITEBYTECODE :=
+test test-clusters test-all: export OMP_NUM_THREADS := 1
+test test-clusters test-all: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED) $(CRF)
-	$(BIN)/python -m pytest -m 'not slow' $(PARALLEL) $(MEASURED)
+	$(BIN)/python -m pytest -m 'not slow and not cluster' $(PARALLEL) $(MEASURED)
+
+# What clusters have, PostgreSQL and Ray among it, and what happens when it fails.
+test-clusters: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'cluster and not slow' $(PARALLEL) $(MEASURED)
 
 test-all: $(INSTALLED) $(CRF)
 	$(BIN)/python -m pytest --hypothesis-profile exploring $(PARALLEL) $(MEASURED)

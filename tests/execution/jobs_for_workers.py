@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from netwright.execution import heartbeat
 from netwright.execution.notes import say_once
 
@@ -73,18 +75,32 @@ def rest_after_batches(seconds: float) -> str:
 
 
 def fork(path: str, then_sleep: float = 0.0, *, leave_group: bool = False) -> None:
-    """Leaves a child behind that writes down its process, or a grandchild in a session of its own."""
-    if os.fork() == 0:
+    """Leaves a child behind that writes down its process, or a grandchild in a session of its own.
+
+    The grandchild has come up before its parent ends, and goes on without it.
+    """
+    child = os.fork()
+    if child == 0:
         if leave_group:
             os.setsid()
             if os.fork():
+                _await_text(path)
                 os._exit(0)
         Path(path).write_text(str(os.getpid()))
         time.sleep(600)
         os._exit(0)
+    _await_text(path)
+    if leave_group:
+        os.waitpid(child, 0)
+        time.sleep(0.2)
+        if psutil.Process(int(Path(path).read_text())).status() == psutil.STATUS_ZOMBIE:
+            raise ChildProcessError("the process ended with its parent, and not with the worker")
+    time.sleep(then_sleep)
+
+
+def _await_text(path: str) -> None:
     while not (Path(path).exists() and Path(path).read_text()):
         time.sleep(0.01)
-    time.sleep(then_sleep)
 
 
 def fork_and_go_on() -> int:

@@ -47,7 +47,7 @@ def work(connection: Connection, parent: int, memory_limit_mb: float | None) -> 
     """
     _settle(parent, memory_limit_mb)
     own = os.getpid()
-    os.register_at_fork(after_in_child=lambda: _leave(connection))
+    os.register_at_fork(after_in_child=lambda: _leave(connection, own))
     sending = threading.Lock()
 
     def send(word: str, value: Any = None) -> None:
@@ -109,9 +109,16 @@ def _settle(parent: int, memory_limit_mb: float | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
-def _leave(connection: Connection) -> None:
-    """In a process that a candidate forked: end with the worker, and send no messages for it."""
-    _die_with_parent()
+def _leave(connection: Connection, worker: int) -> None:
+    """In a process that a candidate forked: end with the worker, and send no messages for it.
+
+    The worker is the parent of those that it forked itself. Theirs may have a parent that ends long before the worker,
+    as where a program puts itself in the background.
+    """
+    if os.getppid() == worker:
+        _die_with_parent()
+    else:
+        threading.Thread(target=_end_after, args=(worker,), daemon=True).start()
     heartbeat.connect(lambda seconds: None)
     send_notes(lambda text: None)
     with contextlib.suppress(OSError):
@@ -128,6 +135,15 @@ def _end_with(parent: int) -> None:
     """End this worker when the search that started it is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
+    os._exit(1)
+
+
+def _end_after(worker: int) -> None:
+    """End this process when the worker, which is not its parent, is gone."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(worker)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
     os._exit(1)
 
 
