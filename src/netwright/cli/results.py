@@ -153,7 +153,10 @@ def predict(
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of finished runs, or of series of runs, on the same data.")
+        list[Path],
+        typer.Argument(
+            help="Folders of finished runs, or of series of runs, on the same data, and files summary.json of nnU-Net."
+        ),
     ],
     by: Annotated[
         str | None,
@@ -176,9 +179,12 @@ def compare(
     from netwright.api.series import runs_in
     from netwright.cli.compared import compared_lines
     from netwright.report.collect.compared_page import write_compared
+    from netwright.report.collect.nnunet_summary import read_summary
     from netwright.report.collect.runs import compare_runs
 
-    compared = compare_runs([run.folder for run in runs_in(runs)], by)
+    summaries = [read_summary(path) for path in dict.fromkeys(runs) if path.is_file()]
+    folders = [run.folder for run in runs_in([path for path in runs if not path.is_file()])]
+    compared = compare_runs(folders, by, summaries)
     page = None if output is None else write_compared(compared, output)
     if as_json:
         print_json(compared.to_dict())

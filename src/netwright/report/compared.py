@@ -41,7 +41,7 @@ class ComparedRow:
 
     Args:
         title: the recipe of the searches, or the name of a network of the final comparisons.
-        runs: the run folders in which it was tested.
+        runs: the run folders in which it was tested, or the files with another program's scores.
         failed: in words, how many more of them failed, and why: "2 out of memory"; "": none.
         score: of each run, the mean over its test cases.
         over_cases: the mean over all test cases, each with its mean over the runs that tested it. In a cross-validation
@@ -76,12 +76,12 @@ class ComparedNetwork:
     """A network of one run.
 
     Args:
-        run: the folder of the run.
-        recipe: of the run.
+        run: the folder of the run, or the file with another program's scores.
+        recipe: of the run, or the name of another program.
         row: the title of its row.
         group: the same without the setting that the runs are compared by.
         searched: whether the search found it.
-        seed: of the run.
+        seed: of the run; None: another program's network.
         settings: of the run, those in which the searches differ.
         status: of its training.
         description: its architecture in words.
@@ -99,7 +99,7 @@ class ComparedNetwork:
     row: str
     group: str
     searched: bool
-    seed: int
+    seed: int | None
     settings: Mapping[str, str]
     status: str
     description: str

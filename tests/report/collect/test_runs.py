@@ -15,6 +15,7 @@ from scipy import stats
 
 from netwright.errors import RunError, SettingsError, StorageError
 from netwright.report.collect.compared_page import write_compared
+from netwright.report.collect.nnunet_summary import read_summary
 from netwright.report.collect.runs import compare_runs
 from netwright.report.compared import ComparedRow, Spread
 from netwright.report.draw.compared import device_words
@@ -23,6 +24,9 @@ from netwright.runs.folder import RunFolder
 
 Copy = Callable[..., RunFolder]
 CASES = [f"case_{number:02d}" for number in range(12)]
+SUMMARY = Path(__file__).resolve().parents[2] / "fixtures" / "nnunet_summary.json"
+"""Written by nnUNetv2_evaluate_simple of nnunetv2 2.8.1: Dice 0.8 of label 1 in three cases; label 2 is found without a
+mistake in two, and absent from the third."""
 
 
 @pytest.fixture
@@ -246,3 +250,85 @@ def test_costs_are_in_gpu_days_as_in_papers() -> None:
     assert device_words(Spread.of([86400 * 3 * 2.2, 86400 * 3 * 2.0]), "GPU") == "6.3 ± 0.42 GPU days"
     assert device_words(Spread.of([7200.0]), "core") == "2.0 core hours"
     assert device_words(Spread.of([]), "") == "–"
+
+
+def labelled(run: RunFolder, scores: Mapping[str, float]) -> RunFolder:
+    """The run, with these scores of two labels."""
+    for path in run.root.glob("**/result.json"):
+        result = json.loads(path.read_text())
+        result["scores"] = {case: {"Core": score, "Rim": score} for case, score in scores.items()}
+        path.write_text(json.dumps(result))
+    return run
+
+
+def test_a_summary_of_nnunet_stands_beside_the_runs(copy: Copy, tmp_path: Path) -> None:
+    run = labelled(copy("run", {}, {}), dict.fromkeys(CASES, 0.7))
+    folder = tmp_path / "Dataset001_A" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    folds = [folder / f"fold_{number}" / "validation" / "summary.json" for number in (0, 1)]
+    for fold in folds:
+        fold.parent.mkdir(parents=True)
+        shutil.copy(SUMMARY, fold)
+    compared = compare_runs([run], summaries=[read_summary(fold) for fold in folds])
+    row = titled(compared.rows, "nnU-Net 3d_fullres (nnUNetTrainer, nnUNetPlans)")
+    assert row.runs == tuple(map(str, folds))
+    means = [0.9, 0.9, 0.8]  # of the labels that are defined
+    assert row.score.mean == row.over_cases.mean == pytest.approx(np.mean(means))
+    assert row.cases == 3
+    assert np.isnan(row.search_seconds.mean)
+    assert np.isnan(row.parameters.mean)
+    assert row.against_first is not None
+    assert row.against_first.n == 3
+    assert row.against_first.mean_difference == pytest.approx(0.7 - np.mean(means))
+    page = write_compared(compared, tmp_path / "page")
+    assert "nnU-Net 3d_fullres" in page.read_text()
+    assert "nnU-Net 3d_fullres" in page.with_name("compared-runs.csv").read_text()
+
+
+def test_the_command_compares_with_a_summary(
+    copy: Copy, netwright: Callable[..., object], tmp_path: Path
+) -> None:
+    run = labelled(copy("run", {}, {}), dict.fromkeys(CASES, 0.7))
+    file = Path(shutil.copy(SUMMARY, tmp_path / "summary.json"))
+    done = netwright("compare", run.root, file)
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith(f"nnU-Net ({tmp_path.name})"))
+    assert "0.867" in line
+    done = netwright("compare", file)
+    assert done.returncode == 1
+    assert "expected the folders of finished runs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "found no JSON"),
+        ("[]", "found no metric_per_case"),
+        ('{"metric_per_case": []}', "metric_per_case without cases"),
+        ('{"metric_per_case": [{"metrics": {}}]}', "KeyError"),
+        ('{"metric_per_case": [{"prediction_file": "a.nii.gz", "metrics": {"1": {"IoU": 1}}}]}', "Dice"),
+        (
+            '{"metric_per_case": [{"prediction_file": "a.nii.gz", "metrics": {"0": {"Dice": 1}}}]}',
+            "without labels",
+        ),
+    ],
+)
+def test_files_that_are_no_summary_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "summary.json"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        read_summary(file)
+
+
+def test_summaries_of_other_cases_labels_or_metrics_are_refused(copy: Copy) -> None:
+    summary = read_summary(SUMMARY)
+    run = labelled(copy("other-cases", {}, {}), {"hippocampus_001": 0.7})
+    with pytest.raises(SettingsError, match="expected cases such as hippocampus_001, found case_00"):
+        compare_runs([run], summaries=[summary])
+    scores = drawn(0, 0.8)
+    with pytest.raises(
+        SettingsError, match="has the labels 1, 2: expected as many as the runs, which have Core"
+    ):
+        compare_runs([copy("one-label", scores, scores)], summaries=[summary])
+    run = copy("by-accuracy", scores, scores, objective__metric="accuracy")
+    with pytest.raises(SettingsError, match="compared by accuracy: expected runs that are scored by Dice"):
+        compare_runs([run], summaries=[summary])

@@ -88,7 +88,7 @@ def _of_run(one: ComparedNetwork, compared: ComparedRuns) -> list[Any]:
     return [
         *(one.run, one.row, int(one.searched), one.seed, one.status, one.score.mean, one.score.low),
         *(one.score.high, one.parameters, one.search_seconds, one.device, one.device_seconds),
-        *(one.train_seconds, one.description, *(one.settings[name] for name in compared.settings)),
+        *(one.train_seconds, one.description, *(one.settings.get(name, "") for name in compared.settings)),
     ]
 
 

@@ -14,10 +14,11 @@ from netwright.errors import RunError, SettingsError
 from netwright.means import mean_known
 from netwright.report import formatting
 from netwright.report.collect.comparison import columns_of, contestant_of, metric_compared
+from netwright.report.collect.nnunet_summary import NNUNET, NNUNetSummary
 from netwright.report.collect.search import reward_name, trial_rows
 from netwright.report.collect.searches import OF_PROTOCOL, Key, is_of, key_of, settings_apart, titles_of
 from netwright.report.compared import ComparedNetwork, ComparedRow, ComparedRuns, Spread
-from netwright.report.metrics import Metric
+from netwright.report.metrics import METRICS, Metric
 from netwright.report.results import TrialRow
 from netwright.report.statistics import PairedComparison, holm, paired_comparison, value_a_group
 from netwright.report.summaries import ORIGINAL, Summary, estimate, groups_of, summarise
@@ -33,10 +34,10 @@ from netwright.training.outcome import Status
 
 @dataclass(frozen=True)
 class _Tested:
-    """A network of a run that was tested, or whose training failed."""
+    """A network of a run that was tested, or whose training failed; ``settings`` None: another program's."""
 
-    run: RunFolder
-    settings: RunSettings
+    source: Path
+    settings: RunSettings | None
     key: Key
     title: str
     summary: Summary
@@ -46,7 +47,9 @@ class _Tested:
     course: tuple[TrialRow, ...] = ()
 
 
-def compare_runs(folders: Sequence[RunFolder], by: str | None = None) -> ComparedRuns:
+def compare_runs(
+    folders: Sequence[RunFolder], by: str | None = None, summaries: Sequence[NNUNetSummary] = ()
+) -> ComparedRuns:
     """The networks of several runs, a row for each way to them: the searched ones first, in the order of the runs.
 
     Searches are of one row if their settings differ only in seed, data division and machine, and in what was measured
@@ -57,6 +60,7 @@ def compare_runs(folders: Sequence[RunFolder], by: str | None = None) -> Compare
         folders: of the runs.
         by: a setting in which the searches differ, which figures are drawn over; None: the only one, if they differ in
             one.
+        summaries: what nnU-Net reached on cases of the same data.
 
     Raises:
         RunError: none of them has been tested, or one cannot be read.
@@ -79,6 +83,7 @@ def compare_runs(folders: Sequence[RunFolder], by: str | None = None) -> Compare
             f"{', '.join(untested)}: no network was tested on test cases yet. Finish a run first, by 'netwright "
             "resume'."
         )
+    networks += [_of_nnunet(summary, networks, metric) for summary in summaries]
     networks.sort(key=lambda one: (not one.summary.searched, not one.summary.tested))
     groups = [[one for one in networks if one.key == key] for key in dict.fromkeys(n.key for n in networks)]
     rows = _told_apart([_row(group) for group in groups], groups, titles)
@@ -102,16 +107,16 @@ def _compared(
     by: str | None,
 ) -> tuple[ComparedNetwork, ...]:
     """Each network of each run, in the order of the rows."""
-    titles = titles_of([one.settings for group in groups for one in group], by)
+    titles = titles_of([one.settings for group in groups for one in group if one.settings], by)
     return tuple(
         ComparedNetwork(
-            run=str(one.run.root),
-            recipe=one.settings.recipe,
+            run=str(one.source),
+            recipe=NNUNET if one.settings is None else one.settings.recipe,
             row=row.title,
-            group=titles[key_of(one.settings, by)] if one.summary.searched else row.title,
+            group=titles[key_of(one.settings, by)] if one.settings and one.summary.searched else row.title,
             searched=one.summary.searched,
-            seed=one.settings.seed,
-            settings=apart[one.run.root],
+            seed=None if one.settings is None else one.settings.seed,
+            settings=apart.get(one.source, {}),
             status=one.summary.contestant.status,
             description=one.summary.contestant.description,
             score=one.summary.overall,
@@ -171,7 +176,7 @@ def _networks(
     space = space_to_show(folder, settings, records)
     contestants = [contestant_of(folder, result, space) for result in results]
     key = key_of(settings)
-    make = partial(_Tested, folder, settings)
+    make = partial(_Tested, folder.root, settings)
     for summary in summarise(contestants, columns_of(results), metric):
         if not summary.tested and (summary.searched or summary.contestant.status == Status.COMPLETE):
             continue
@@ -185,6 +190,38 @@ def _networks(
             yield make(("alike", name, *alike), title, summary)
         else:
             yield make((*key, name), f"{titles[key]}: {title}", summary)
+
+
+def _of_nnunet(summary: NNUNetSummary, networks: Sequence[_Tested], metric: Metric) -> _Tested:
+    """A network of nnU-Net, as one more way beside those of the runs.
+
+    Raises:
+        SettingsError: the runs are not scored by Dice, or have other cases or labels.
+    """
+    if metric.name != METRICS["dice"].name:
+        raise SettingsError(
+            f"{summary.path} has Dice, and the runs are compared by {metric.name}: expected runs that are "
+            "scored by Dice, too. Leave it out."
+        )
+    ours = [one.summary for one in networks if one.summary.tested]
+    if not any(case in one.case_scores for one in ours for case in summary.scores):
+        mine, theirs = (next(iter(scores)) for scores in (ours[0].case_scores, summary.scores))
+        raise SettingsError(
+            f"{summary.path} has no test case of the runs: expected cases such as {mine}, found {theirs}. Let nnU-Net "
+            "predict the runs' test cases, under their names, and evaluate that folder."
+        )
+    labels = {tuple(one.labels) for one in ours}
+    if all(len(names) != len(summary.labels) for names in labels):
+        raise SettingsError(
+            f"{summary.path} has the labels {', '.join(summary.labels)}: expected as many as the runs, which have "
+            f"{', '.join(next(iter(labels)))}. Evaluate the same labels with nnUNetv2_evaluate_folder -l."
+        )
+    groups = {case: group for one in ours for case, group in one.contestant.groups.items()}
+    contestant = replace(
+        summary.contestant, groups={case: groups[case] for case in summary.scores if case in groups}
+    )
+    (found,) = summarise([contestant], summary.labels, metric)
+    return _Tested(summary.path, None, (NNUNET, summary.title), summary.title, found)
 
 
 def _devices(folder: RunFolder, settings: RunSettings) -> tuple[str, int]:
@@ -202,7 +239,7 @@ def _row(group: Sequence[_Tested]) -> ComparedRow:
     failed = Counter(one.summary.contestant.status for one in group if not one.summary.tested)
     return ComparedRow(
         title=group[0].title,
-        runs=tuple(str(one.run.root) for one in tested),
+        runs=tuple(str(one.source) for one in tested),
         score=Spread.of([one.summary.overall.mean for one in tested]),
         over_cases=estimate(scores, _patients(tested)),
         cases=len(scores),
@@ -222,7 +259,7 @@ def _told_apart(
     count = Counter(row.title for row in rows)
     return [
         replace(row, title=f"{row.title}, beside {titles[key_of(group[0].settings)]}")
-        if count[row.title] > 1
+        if count[row.title] > 1 and group[0].settings
         else row
         for row, group in zip(rows, groups, strict=True)
     ]

@@ -88,7 +88,7 @@ def _row(row: ComparedRow, compared: ComparedRuns, settings: Sequence[str]) -> R
     if searched and settings:
         named = (Cell(first.recipe), *(Cell(first.settings[name], number=True) for name in settings))
     else:
-        title = row.title if searched else formatting.sentence_case(row.title)
+        title = row.title if searched or first.seed is None else formatting.sentence_case(row.title)
         named = (Cell(title, columns=1 + len(settings)),)
     cells = (
         *named,
@@ -214,7 +214,7 @@ def _network(network: ComparedNetwork, metric: Metric) -> Row:
     cells = (
         Cell(network.run),
         Cell(network.row, (network.description,), wide=True),
-        Cell(str(network.seed), number=True),
+        Cell(formatting.DASH if network.seed is None else str(network.seed), number=True),
         Cell(metric.value(score.mean), (metric.interval(score.low, score.high),), number=True),
         Cell(formatting.parameters(network.parameters), number=True),
         Cell(formatting.duration(network.search_seconds), number=True),
