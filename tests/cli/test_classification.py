@@ -20,7 +20,8 @@ import netwright as package
 from netwright.api import create_run
 from netwright.api.evaluation import Evaluation
 from netwright.cli.options import read_user_settings
-from netwright.cli.tables import evaluation_lines, status_lines
+from netwright.cli.status_lines import status_lines
+from netwright.cli.tables import evaluation_lines
 from netwright.errors import DatasetError, RunError, SettingsError
 from netwright.report import formatting
 from netwright_tests import LAYERS

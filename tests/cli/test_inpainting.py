@@ -16,7 +16,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import netwright as package
-from netwright.cli.tables import evaluation_lines, status_lines
+from netwright.cli.status_lines import status_lines
+from netwright.cli.tables import evaluation_lines
 from netwright.errors import DatasetError, RunError
 from netwright_tests import save_picture
 

@@ -22,7 +22,8 @@ from netwright.api.evaluation import Evaluation
 from netwright.api.progress import Progress
 from netwright.cli.app import app
 from netwright.cli.display import TrainingLines, plain_line
-from netwright.cli.tables import evaluation_lines, plan_lines, status_lines
+from netwright.cli.status_lines import status_lines
+from netwright.cli.tables import evaluation_lines, plan_lines
 from netwright.data.splits import Splits
 from netwright.data.volumes.sizes import PreparedSizes
 from netwright.errors import DatasetError, SettingsError, SettingsWarning

@@ -18,7 +18,8 @@ from netwright.files import file_stamp
 from netwright.models.export import DEFAULT
 from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_task
-from netwright.runs.data import cache_root, note_of, nothing_unseen, open_run_data, unseen_cases
+from netwright.runs.cache import cache_root
+from netwright.runs.data import note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
 from netwright.runs.series import is_series
 from netwright.runs.status import FINISHED, RunStatus, read_status

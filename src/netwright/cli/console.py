@@ -15,6 +15,7 @@ from netwright.files import json_text
 
 if TYPE_CHECKING:
     from netwright.api.run import Run
+    from netwright.runs.folder import RunFolder
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -32,8 +33,8 @@ def print_lines(lines: Iterable[str], console: Console = out) -> None:
 
 
 @contextlib.contextmanager
-def located_run(run: Path | None, storage: str | None, study: str | None) -> Iterator[Run]:
-    """A run to look at, by its folder, or by its study in a database.
+def located_run(run: Path | None, storage: str | None, study: str | None) -> Iterator[RunFolder]:
+    """The folder of a run to look at, by its path, or by its study in a database.
 
     Args:
         run: its folder; None: it is a study.
@@ -45,13 +46,13 @@ def located_run(run: Path | None, storage: str | None, study: str | None) -> Ite
         RunError: there is no such run or study.
         StorageError: the database cannot be used.
     """
-    from netwright.api import open_run
-    from netwright.api.joining import study_at, visited_study
+    from netwright.runs.folder import open_run_folder
+    from netwright.runs.studies import study_at, visited_study
 
     given = study_of(run, storage, study)
     if given is None:
         assert run is not None
-        yield open_run(run)
+        yield open_run_folder(run)
     else:
         with visited_study(study_at(*given)) as visited:
             yield visited

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from netwright.api.progress import Progress
-from netwright.cli.tables import best_words, shared_words, status_lines
+from netwright.cli.status_lines import best_words, shared_words, status_lines
 from netwright.report import formatting
 from netwright.report.metrics import Metric, metric_named
 from netwright.runs.status import RunStatus

@@ -246,8 +246,10 @@ def report(
     if run is not None and is_series(run):
         written = open_series(run).report(output)
     else:
-        with located_run(run, storage, study) as opened:
-            written = opened.report(output if run is not None else output or Path())
+        from netwright.api.run import Run
+
+        with located_run(run, storage, study) as folder:
+            written = Run(folder).report(output if run is not None else output or Path())
     out.print(f"report     {written}", markup=False)
 
 
@@ -260,5 +262,5 @@ def dashboard(
     """Show a run's trials live in the browser (optuna-dashboard, on this machine only)."""
     from netwright.cli.dashboard import serve
 
-    with located_run(run, storage, study) as opened:
-        serve(opened.folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))
+    with located_run(run, storage, study) as folder:
+        serve(folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))

@@ -45,8 +45,9 @@ def resume(
     workers: WorkersOption = None,
 ) -> None:
     """Continue a run, or a series of runs, that was stopped or killed; or take part in a study of a database."""
-    from netwright.api.joining import join_study, study_at
+    from netwright.api.joining import join_study
     from netwright.runs.series import is_series
+    from netwright.runs.studies import study_at
 
     given = study_of(run, storage, study)
     if given is not None:
@@ -77,20 +78,20 @@ def status(
     study: StudyOption = None,
 ) -> None:
     """Show the progress of a run, or of a series of runs, also while it runs."""
-    from netwright.api.series import runs_in
-    from netwright.cli.tables import status_lines
-    from netwright.runs.series import is_series
+    from netwright.cli.status_lines import status_lines
+    from netwright.runs.series import is_series, run_folders
+    from netwright.runs.status import read_status
 
     if study_of(run, storage, study) is not None:
-        with located_run(run, storage, study) as opened:
-            seen = replace(opened.status(), run=f"study {study} of {storage}")
+        with located_run(run, storage, study) as folder:
+            seen = replace(read_status(folder), run=f"study {study} of {storage}")
         if as_json:
             print_json(seen.to_dict())
         else:
             print_lines(status_lines(seen))
         return
     assert run is not None
-    found = [opened.status() for opened in runs_in([run])]
+    found = [read_status(folder) for folder in run_folders(run)]
     if as_json:
         print_json([one.to_dict() for one in found] if is_series(run) else found[0].to_dict())
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from netwright.data.open import KINDS, digests_any, open_any, prepare_any
 from netwright.data.splits import Splits
 from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
+from netwright.runs.cache import cache_root
 from netwright.runs.folder import RunFolder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
@@ -36,12 +36,6 @@ class RunData:
     prepared: AnyPrepared
     data: SearchData
     test: tuple[TestCase, ...]
-
-
-def cache_root() -> Path:
-    """The folder of the prepared data of all runs: ``NETWRIGHT_CACHE``, or the user's cache folder."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "netwright"
-    return Path(os.environ.get("NETWRIGHT_CACHE", default))
 
 
 def open_own(settings: RunSettings) -> AnyDataset:

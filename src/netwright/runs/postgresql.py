@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import optuna
-from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -134,6 +134,22 @@ def drivers(place: Place) -> tuple[str, ...]:
     """
     with _explained(place):
         return drivers_of(_engine(place), place)
+
+
+@contextlib.contextmanager
+def itself(place: Place) -> Iterator[RDBStorage]:
+    """The storage itself, for a few questions that read little. The user needs no permission to write.
+
+    Raises:
+        StorageError: the database cannot be reached or read.
+    """
+    with _explained(place):
+        options = {**_OPTIONS, "execution_options": {"postgresql_readonly": True}}
+        storage = ReconnectingStorage(place.url, place.url, engine_kwargs=options, skip_table_creation=True)
+        try:
+            yield storage
+        finally:
+            storage.engine.dispose()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netwright.errors import RunError
 from netwright.files import number, read_json
-from netwright.runs.folder import SERIES, RunFolder
+from netwright.runs.folder import SERIES, RunFolder, open_run_folder
 
 PARTS = "parts"
 """The folder with the parts of each fold of a cross-validation, as ``splits.json`` has them."""
@@ -68,6 +68,15 @@ def begun_runs(root: Path, plan: SeriesPlan) -> list[RunFolder]:
     numbers = range(1, plan.splits + 1)
     folders = (RunFolder(run_folder(root, number, folds=plan.folds)) for number in numbers)
     return [folder for folder in folders if folder.settings_file.exists()]
+
+
+def run_folders(path: Path) -> list[RunFolder]:
+    """The folder of a run; of a series, those of the runs that have begun.
+
+    Raises:
+        RunError: it is neither.
+    """
+    return begun_runs(path, read_plan(path)) if is_series(path) else [open_run_folder(path)]
 
 
 def parts_file(root: Path, number: int) -> Path:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -53,6 +54,23 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
 def drivers(place: Place) -> tuple[str, ...]:
     """None: the lock of the run folder says whether a process works on the study."""
     return ()
+
+
+@contextlib.contextmanager
+def itself(place: Place) -> Iterator[RDBStorage]:
+    """The storage itself, for a few questions that read little. SQLite opens the file for reading alone."""
+    file = f"{_file(place).resolve().as_uri()}?mode=ro"
+    connect = partial(sqlite3.connect, file, timeout=BUSY_SECONDS, uri=True, check_same_thread=False)
+    storage = RDBStorage(
+        place.url,
+        engine_kwargs={"creator": connect},
+        skip_compatibility_check=True,
+        skip_table_creation=True,
+    )
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
 
 
 @contextlib.contextmanager

@@ -12,23 +12,13 @@ from typing import Any
 from netwright.errors import NetwrightError
 from netwright.files import read_json
 from netwright.objective import ObjectiveSettings
-from netwright.runs.candidates import RaceStatus, race_status
-from netwright.runs.drawings import NOT_STORED
+from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
 from netwright.runs.storage import drivers_elsewhere
-from netwright.runs.trials import (
-    RUNNING,
-    TrialRecord,
-    best_of,
-    count_statuses,
-    load_search,
-    path_of,
-    record_of,
-)
-from netwright.runs.trust import names_code
+from netwright.runs.summary import SearchSummary, read_summary, summary_of
+from netwright.runs.trials import RUNNING, TrialRecord, path_of
 from netwright.settings import RunSettings
-from netwright.spaces import make_space
 from netwright.supernet.snapshots import LastStep, last_snapshot, last_step
 from netwright.training.files import CURVES
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
@@ -147,17 +137,13 @@ def read_status(folder: RunFolder) -> RunStatus:
     Raises:
         RunError: the folder or its storage cannot be read.
     """
-    trials, spent = load_search(folder)
-    records = [record_of(trial) for trial in trials]
-    return status_of(folder, folder.settings(), records, spent, drivers_elsewhere(folder))
+    settings = folder.settings()
+    summary, spent = read_summary(folder, settings)
+    return _status(folder, settings, summary, spent, drivers_elsewhere(folder))
 
 
 def status_of(
-    folder: RunFolder,
-    settings: RunSettings,
-    records: Sequence[TrialRecord],
-    seconds: float,
-    drivers: tuple[str, ...] = (),
+    folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord], seconds: float
 ) -> RunStatus:
     """The state of the run, from its trials and the seconds spent on the search.
 
@@ -166,14 +152,31 @@ def status_of(
         settings: of the run.
         records: of its trials.
         seconds: that the search took so far.
+    """
+    return _status(folder, settings, summary_of(records, race=settings.race is not None), seconds)
+
+
+def _status(
+    folder: RunFolder,
+    settings: RunSettings,
+    summary: SearchSummary,
+    seconds: float,
+    drivers: tuple[str, ...] = (),
+) -> RunStatus:
+    """The state of the run.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        summary: of its search.
+        seconds: that the search took so far.
         drivers: that work on a study which several may share, if they were asked for.
     """
     describe = _describer(settings)
-    best = best_of(records)
-    counts, distinct = count_statuses(records), settings.budget.count == "distinct"
+    best, race = summary.best, summary.race
+    counts, distinct = summary.counts, settings.budget.count == "distinct"
     finished = counts["total"] - counts[RUNNING]
     phase = _phase(folder, drivers)
-    race = None if settings.race is None else race_status(records)
     if phase != "searching":
         counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
     return RunStatus(
@@ -188,9 +191,9 @@ def status_of(
         seconds=seconds,
         best=None if best is None else _best(best, describe(best), settings.objective),
         running=tuple(
-            _running(folder, r, describe)
-            for r in records
-            if phase == "searching" and r.status == RUNNING and r.choice
+            _running(folder, record, describe)
+            for record in summary.running
+            if phase == "searching" and record.choice
         ),
         comparison=_comparison(folder, settings),
         shared=None if settings.supernet is None else _shared(folder),
@@ -218,6 +221,10 @@ def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
     def describe(record: TrialRecord) -> str:
         if record.words:
             return record.words
+        from netwright.runs.drawings import NOT_STORED
+        from netwright.runs.trust import names_code
+        from netwright.spaces import make_space
+
         if names_code(settings.space):
             return NOT_STORED
         try:

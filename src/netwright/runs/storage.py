@@ -8,11 +8,12 @@ from importlib import import_module
 from typing import Protocol, cast
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
 
 from netwright.errors import SettingsError, StorageError, first_line
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.own_databases import require_own_database
 from netwright.runs.place import SQLITE, Place, place_of
 
 
@@ -30,6 +31,9 @@ class Backend(Protocol):
 
     def drivers(self, place: Place) -> tuple[str, ...]:
         """The drivers that work on the study now, in words, as far as the database knows them."""
+
+    def itself(self, place: Place) -> contextlib.AbstractContextManager[RDBStorage]:
+        """The storage itself, for a few questions that read little. Readers need no permission to write."""
 
     def reading(self, place: Place) -> contextlib.AbstractContextManager[BaseStorage]:
         """A copy of the storage, to be read. Changes to it do not reach the run."""
@@ -83,6 +87,18 @@ def drivers_elsewhere(folder: RunFolder) -> tuple[str, ...]:
     return backend(place).drivers(place)
 
 
+def storage_itself(folder: RunFolder) -> contextlib.AbstractContextManager[RDBStorage]:
+    """The run's storage itself, for a few questions that read little, in a ``with`` block. Writing to it fails.
+
+    Errors of SQLAlchemy and Optuna come through where a copy, see `reading_storage`, may be mended or explain them.
+
+    Raises:
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    return backend(place).itself(place)
+
+
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:
     """A copy of the run's storage, to be read in a ``with`` block. The run's own storage is never changed.
 
@@ -128,7 +144,5 @@ def backend(place: Place) -> Backend:
     if scheme not in BACKENDS:
         raise SettingsError(f"storage.url begins with {scheme!r}: expected one of {', '.join(BACKENDS)}.")
     if not place.url.startswith(SQLITE):
-        from netwright.runs.own_databases import require_own_database  # imports what reads data
-
         require_own_database(place.url, place.study)
     return cast(Backend, import_module(BACKENDS[scheme]))

@@ -113,14 +113,10 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
     """The record of a stored trial."""
     attributes = trial.user_attrs
     outcome = attributes.get("outcome")
-    unfinished = TrialState.RUNNING if trial.state == TrialState.WAITING else trial.state
-    status = attributes.get("status", STOPPED) if unfinished.is_finished() else RUNNING
-    if unfinished == TrialState.COMPLETE and "status" not in attributes:
-        status = Status.COMPLETE.value
     return TrialRecord(
         number=trial.number,
         choice=dict(trial.params),
-        status=status,
+        status=status_in_words(trial.state, attributes.get("status")),
         reason=attributes.get("reason", ""),
         reward=trial.value if trial.state == TrialState.COMPLETE else None,
         outcome=Outcome.from_dict(outcome) if outcome else None,
@@ -134,6 +130,13 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         default=bool(attributes.get(DEFAULT)),
         distributions=trial.distributions,
     )
+
+
+def status_in_words(state: TrialState, stored: str | None) -> str:
+    """The status of a trial in some state, for which the search has ``stored`` a status; None: it has stored none."""
+    if not state.is_finished():
+        return RUNNING
+    return stored or (Status.COMPLETE.value if state == TrialState.COMPLETE else STOPPED)
 
 
 class Records:
@@ -218,16 +221,16 @@ def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
 
     In addition, "cached" counts the trials that reused a result, and "trained" the complete ones that did not.
     """
-    records = list(records)
-    counts = Counter(record.status for record in records)
-    named = {status.value: counts[status.value] for status in Status}
+    return named_counts(Counter((record.status, record.cached_from is not None) for record in records))
+
+
+def named_counts(counts: Counter[tuple[str, bool]]) -> dict[str, int]:
+    """`count_statuses` from the number of trials with each status, apart for those that reused a result and others."""
     return {
-        "total": len(records),
-        **named,
-        STOPPED: counts[STOPPED],
-        RUNNING: counts[RUNNING],
-        "cached": sum(record.cached_from is not None for record in records),
-        "trained": sum(r.cached_from is None and r.status == Status.COMPLETE for r in records),
+        "total": counts.total(),
+        **{name: counts[name, True] + counts[name, False] for name in (*map(str, Status), STOPPED, RUNNING)},
+        "cached": sum(number for (_, cached), number in counts.items() if cached),
+        "trained": counts[Status.COMPLETE.value, False],
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from netwright.errors import StorageError, UntrustedCode
 from netwright.files import write_json
-from netwright.runs.data import cache_root
+from netwright.runs.cache import cache_root
 from netwright.spaces import SPACES
 from netwright.spaces.layerwise.sources import Source, source_of
 from netwright.spec import Spec

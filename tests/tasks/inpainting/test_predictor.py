@@ -30,7 +30,8 @@ from netwright.report.metrics import metric_named
 from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
-from netwright.runs.data import cache_root, open_own, open_run_data, prepare_own, unseen_cases
+from netwright.runs.cache import cache_root
+from netwright.runs.data import open_own, open_run_data, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS

@@ -1,0 +1,101 @@
+"""Lines of text for people: the state of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from netwright.report import formatting
+from netwright.report.metrics import reward_words
+from netwright.runs.candidates import RaceStatus
+from netwright.runs.status import RunStatus, SharedStatus
+
+BAR = 26
+COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
+
+
+def status_lines(status: RunStatus) -> list[str]:
+    """The state of a run."""
+    counts = status.trials
+    words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
+    words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
+    if status.race is not None:
+        words = [f"{status.race.begun} begun", f"{status.race.going} still in", *words[2:]]
+    words = words if status.shared is None else [shared_words(status.shared)]
+    lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
+    filled = round(BAR * status.done)
+    lines.append(
+        f"{status.done:4.0%}   {'█' * filled}{'░' * (BAR - filled)}  {_time(status)}   {' · '.join(words)}"
+    )
+    if status.best is not None:
+        best = status.best
+        size = formatting.parameters(best["parameters"])
+        lines.append(f"best   {best_words(best)}   {_origin(status)}   {best['choice']}   {size} parameters")
+    if status.race is not None and status.race.default_reward is not None:
+        lines.append(_default(status.race))
+    if status.phase == "searching" and status.running:
+        lines.append("now    " + "   ".join(_running(t) for t in status.running))
+    lines += [f"{'by' if number == 0 else '':6} {driver}" for number, driver in enumerate(status.drivers)]
+    if status.comparison is not None and status.phase == "comparing":
+        lines.append(_comparison(status))
+    return lines
+
+
+def _origin(status: RunStatus) -> str:
+    """The origin of the best result."""
+    if status.shared is not None:
+        return "with the shared weights"
+    if status.race is not None:
+        return f"trial {status.race.best_trial}, {formatting.duration(status.race.best_seconds)} trained"
+    return f"trial {status.best['trial']}" if status.best is not None else ""
+
+
+def _default(race: RaceStatus) -> str:
+    """What the starting choice has reached, beside which the others run."""
+    return f"default {formatting.reward(race.default_reward)}   {formatting.duration(race.default_seconds)} trained"
+
+
+def shared_words(shared: SharedStatus) -> str:
+    """The state of a search inside one training, for example ``step 1,200, loss 0.812, 0.63 certain``."""
+    loss = "" if shared.loss is None else f", loss {shared.loss:.3g}"
+    certainty = "" if shared.certainty is None else f", {shared.certainty:.2f} certain"
+    return f"step {shared.step:,}{loss}{certainty}"
+
+
+def best_words(best: Mapping[str, Any]) -> str:
+    """What `RunStatus.best` has reached, in words."""
+    plain = best["objective"] == best["metric"]
+    return reward_words(best["reward"], best["metric"], best["score"], plain=plain)
+
+
+def _time(status: RunStatus) -> str:
+    if status.phase == "searching" and status.seconds_left is not None and status.done > 0:
+        return f"{formatting.duration(status.seconds_left)} left"
+    return formatting.duration(status.seconds)
+
+
+def _running(trial: Any) -> str:
+    planned = trial.planned_epochs if trial.planned_epochs is not None else "?"
+    reward = "" if trial.reward is None else f" {formatting.dice(trial.reward)}"
+    return f"trial {trial.number} epoch {trial.epoch}/{planned}{reward}"
+
+
+def _comparison(status: RunStatus) -> str:
+    comparison = status.comparison
+    assert comparison is not None
+    retrained = comparison.share_seconds is not None or comparison.epochs is not None
+    done = (
+        f"{len(comparison.done)} of {len(comparison.entries)} networks {'retrained and ' * retrained}tested"
+    )
+    if not retrained:
+        return f"now    {done}"
+    if not comparison.running:
+        return f"now    {done}; writing the report"
+    running = "   ".join(
+        f"{name} epoch {n}/{'?' if all_ is None else all_}" for name, n, all_ in comparison.running
+    )
+    share = comparison.share_seconds
+    each = f"{comparison.epochs} epochs each" if share is None else f"{formatting.duration(share)} each"
+    if comparison.crf_seconds is not None:
+        each += f" and up to {formatting.duration(comparison.crf_seconds)} more to fit its CRF"
+    return f"now    comparing: {done}, {each}   {running}"

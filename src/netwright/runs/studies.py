@@ -1,0 +1,128 @@
+"""Run folders for studies of a database: the database keeps what a folder needs to take part, or to be looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from netwright.data.splits import Splits
+from netwright.errors import RunError, SettingsError
+from netwright.execution.resources import default_workers, memory_share_mb
+from netwright.files import write_json
+from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
+from netwright.runs.own_databases import remember_database
+from netwright.runs.place import Place
+from netwright.runs.status import FINISHED
+from netwright.settings import RunSettings, override, parse_settings
+
+if TYPE_CHECKING:
+    from netwright.runs.postgresql import KeptRun
+
+OWN = ("machine.", "log", "dataset.path", "space.folder")
+"""Beginnings of settings that each run folder of a study has for itself, because they are of its machine."""
+
+
+def study_at(url: str, study: str) -> Place:
+    """The place of a study in a database that the user names.
+
+    Raises:
+        SettingsError: the URL cannot be used.
+        StorageError: the cache, which keeps what the user named, cannot be written.
+    """
+    from netwright.runs import postgresql
+
+    postgresql.require_url(url)
+    remember_database(url)
+    return Place(url, study)
+
+
+@contextlib.contextmanager
+def visited_study(place: Place) -> Iterator[RunFolder]:
+    """The folder of a study, to be looked at as that of a run. It is removed in the end.
+
+    Raises:
+        RunError: there is no such study.
+        StorageError: the database cannot be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="netwright-") as folder:
+        yield folder_for(place, Path(folder) / "run", {}, works=False)
+
+
+def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, works: bool) -> RunFolder:
+    """Makes a run folder for a study.
+
+    Args:
+        place: of the study.
+        output: the folder, new or empty; None: a new one is chosen.
+        given: settings that the user gave, by dotted name. Those of the machine are the folder's own.
+        works: whether it will train candidates.
+
+    Raises:
+        RunError: there is no such study, or the folder holds something.
+        SettingsError: the study has other settings than the user gave.
+        StorageError: the database cannot be used.
+    """
+    from netwright.runs import postgresql
+
+    kept = postgresql.registered_run(place)
+    if kept is None:
+        there = ", ".join(map(repr, postgresql.registered_studies(place))) or "none"
+        raise RunError(f"{place.url} has no study {place.study!r}. It has {there}: name one with --study.")
+    settings, splits = _kept(place, kept)
+    root = output or default_folder(place.study.replace("/", "-"))
+    require_new_folder(root)
+    own = _own(settings, given, place)
+    if works:
+        own = _for_this_machine(own, given)
+    folder = create_run_folder(root, own, splits, numbered=output is None)
+    if kept.finished is not None:
+        write_json(folder.root / FINISHED, {"finished_in": kept.finished})
+    return folder
+
+
+def _kept(place: Place, kept: KeptRun) -> tuple[RunSettings, Splits]:
+    try:
+        settings = parse_settings(yaml.safe_load(kept.settings))
+        splits = Splits.from_dict(json.loads(kept.splits))
+    except (SettingsError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise RunError(
+            f"The study {place.study!r} of {place.url} is of another version, or damaged: {error}"
+        ) from None
+    storage = settings.storage.model_copy(update={"url": place.url, "study": place.study})
+    return settings.model_copy(update={"storage": storage}), splits
+
+
+def _own(settings: RunSettings, given: Mapping[str, Any], place: Place) -> RunSettings:
+    """The settings of a study with what the user gave for this machine.
+
+    Raises:
+        SettingsError: something that the user gave differs from the study's.
+    """
+    values = settings.model_dump(mode="json")
+    for name, value in given.items():
+        if name.startswith(OWN):
+            values = override(values, {name: value})
+        elif parse_settings(override(values, {name: value})) != parse_settings(values):
+            raise SettingsError(
+                f"{name} = {value!r} differs from the study {place.study!r} of {place.url}, which others search, too. "
+                "Leave it out, or name another study with --study."
+            )
+    return parse_settings(values)
+
+
+def _for_this_machine(settings: RunSettings, given: Mapping[str, Any]) -> RunSettings:
+    """As many workers as suit this machine, and no more memory than each has, where the user gave no other numbers."""
+    machine, device = settings.machine, settings.training.device
+    workers = machine.workers if "machine.workers" in given else default_workers(device, machine.threads)
+    limit = machine.memory_limit_mb
+    if "machine.memory_limit_mb" not in given:
+        share = memory_share_mb(device, workers)
+        limit = share if limit is None else min(limit, share)
+    update = {"workers": workers, "memory_limit_mb": limit}
+    return settings.model_copy(update={"machine": machine.model_copy(update=update)})
