@@ -15,7 +15,7 @@ import pytest
 
 from netwright.execution import notes, worker
 from netwright.execution.base import Executor
-from netwright.execution.executors import EXECUTORS
+from netwright.execution.executors import EXECUTORS, ExecutorKind
 from netwright.execution.local import LocalExecutor
 
 KEPT = 3
@@ -23,7 +23,7 @@ KEPT = 3
 
 
 class SharedWorkers:
-    """A maker of executors, as `netwright.execution.executors.EXECUTORS` has, whose workers outlive a search.
+    """Makes executors, for `netwright.execution.executors.EXECUTORS`, whose workers outlive a search.
 
     Each call finds what it would find in a worker that has just been started: folder, environment, memory limit, and
     no modules of a user's. How workers are started and ended is tested with others.
@@ -43,7 +43,8 @@ class SharedWorkers:
     def lent(self) -> Iterator[None]:
         """Within it, whoever asks for an executor by name is lent these workers."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(EXECUTORS, "local", self)
+            kind = ExecutorKind(lambda *given: self(*given[:-1]), lambda cluster: None)
+            patch.setitem(EXECUTORS, "local", kind)
             yield
 
     def shutdown(self) -> None:

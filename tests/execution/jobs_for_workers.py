@@ -118,3 +118,13 @@ class NeverRead:
 
     def __reduce__(self) -> tuple[object, tuple[float]]:
         return time.sleep, (3600.0,)
+
+
+def outlive_first_life(given: tuple[str, float]) -> int:
+    """Sleep in the first attempt, of which a file tells; any other one returns its process."""
+    path, seconds = given
+    with Path(path).open("a") as lives:
+        lives.write(f"{os.getpid()}\n")
+    if len(Path(path).read_text().split()) == 1:
+        time.sleep(seconds)
+    return os.getpid()

@@ -188,7 +188,7 @@ def test_a_task_that_cannot_be_read_is_lost_and_may_be_tried_again(
     alone: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = alone.submit(jobs.identify).result(60)
-    monkeypatch.setattr("netwright.execution.local.START_SECONDS", 1.0)
+    monkeypatch.setattr("netwright.execution.slots.START_SECONDS", 1.0)
     error = alone.submit(jobs.identify, jobs.NeverRead()).exception(30)
     assert isinstance(error, WorkerLost)
     assert "could not be read for 1.0 s" in str(error)

@@ -60,6 +60,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
+        cluster = machine.cluster(folder.root, run_data.prepared.folder)
         finished = True
         try:
             # One executor for both parts: a worker takes seconds to start.
@@ -67,7 +68,9 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
                 metered(folder, settings),
                 following(folder.root, settings.log) as follower,
                 driving(folder) as driver,
-                make_executor(machine.workers, machine.threads, limit, name=machine.executor) as executor,
+                make_executor(
+                    machine.workers, machine.threads, limit, name=machine.executor, cluster=cluster
+                ) as executor,
             ):
                 search(folder, settings, run_data, executor, follower, on_status, driver)
                 if settings.race is not None:

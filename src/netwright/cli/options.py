@@ -168,6 +168,26 @@ LimitOption = Annotated[
     ),
 ]
 
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="NAME", help="Where candidates train: local, by default, or ray."),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="The Ray cluster, auto or HOST:PORT; by default Ray is started here.",
+    ),
+]
+GPUsOption = Annotated[
+    float | None,
+    typer.Option("--gpus-per-trial", min=0, callback=finite, help="GPUs of a candidate on Ray, e.g. 0.5."),
+]
+CPUsOption = Annotated[
+    int | None, typer.Option("--cpus-per-trial", min=1, help="Cores that a candidate asks Ray for.")
+]
+
 LogOption = Annotated[
     list[str] | None,
     typer.Option("--log", metavar="NAME", help="Also log trials and epochs as jsonl, tensorboard or mlflow."),
@@ -236,6 +256,10 @@ def read_user_settings(
     fold: int | None = None,
     storage: str | None = None,
     study: str | None = None,
+    executor: str | None = None,
+    ray_address: str | None = None,
+    gpus_per_trial: float | None = None,
+    cpus_per_trial: int | None = None,
     **options: Any,
 ) -> UserSettings:
     """The settings that the options ask for, checked as far as texts can be.
@@ -254,6 +278,10 @@ def read_user_settings(
         "dataset.fold": fold,
         "storage.url": storage,
         "storage.study": study,
+        "machine.executor": executor,
+        "machine.ray_address": ray_address,
+        "machine.gpus_per_trial": gpus_per_trial,
+        "machine.cpus_per_trial": cpus_per_trial,
     }
     named: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
     named |= read_assignments(list(assignments or []))

@@ -80,7 +80,7 @@ def train_protocol(settings: RunSettings, epochs: int | None, hours: float | Non
         schedule=own.schedule or training.schedule,
         early=None,
         patience=_patience(settings) if hours is None else None,
-        threads=settings.machine.threads * settings.machine.workers,
+        threads=settings.machine.whole_threads,
     )
 
 

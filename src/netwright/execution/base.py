@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -15,6 +17,31 @@ class Executor(Protocol):
 
     def shutdown(self) -> None:
         """End all workers at once, with whatever they are doing."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where workers run that are not on this machine. An executor on this machine needs none of it.
+
+    Args:
+        address: of the cluster; None: the executor's usual one.
+        cpus: the cores of a worker.
+        gpus: the GPUs of a worker. 0.5: two workers share one.
+        folders: what workers read and write is there; each machine must see them under the same paths.
+    """
+
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+    folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a cluster has: how many workers run at once, and the memory of each in MB of 1e6 bytes; None: unknown."""
+
+    workers: int
+    memory_mb: float | None
 
 
 class WorkerLost(Exception):  # noqa: N818  what happened, not whose fault

@@ -4,28 +4,61 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from netwright.errors import SettingsError
-from netwright.execution.base import Executor
+from netwright.execution import ray_cluster
+from netwright.execution.base import Cluster, Executor, Room
 from netwright.execution.local import LocalExecutor
-
-EXECUTORS: dict[str, Callable[[int, int, float | None], Executor]] = {"local": LocalExecutor}
-"""Name to maker. Its arguments are the number of workers, the threads of each, and the memory of each in MB or None."""
+from netwright.execution.ray import RayExecutor
 
 
-def require_executor(name: str) -> None:
-    """Refuse a name that is not in `EXECUTORS`.
+@dataclass(frozen=True)
+class ExecutorKind:
+    """How executors of a name are made.
+
+    Args:
+        make: makes one of the number of workers, the threads and the memory in MB (or None) of each, and the cluster.
+        room: what the cluster has for workers, or a `SettingsError` that says why it cannot be used; None: the executor
+            uses this machine.
+    """
+
+    make: Callable[[int, int, float | None, Cluster], Executor]
+    room: Callable[[Cluster], Room | None]
+
+
+EXECUTORS: dict[str, ExecutorKind] = {
+    "local": ExecutorKind(
+        lambda workers, threads, memory_mb, cluster: LocalExecutor(workers, threads, memory_mb),
+        lambda cluster: None,
+    ),
+    "ray": ExecutorKind(RayExecutor, ray_cluster.room),
+}
+
+
+def room_of(name: str, cluster: Cluster) -> Room | None:
+    """What an executor has for workers; None: what this machine has.
+
+    Args:
+        name: a name from `EXECUTORS`; in a run the setting ``machine.executor``.
+        cluster: where it runs workers, and what each asks for.
 
     Raises:
-        SettingsError: it is not.
+        SettingsError: there is no such executor or no such cluster, or no machine of it is large enough for a worker.
     """
     if name not in EXECUTORS:
         raise SettingsError(f"machine.executor is {name!r}: expected one of {', '.join(EXECUTORS)}.")
+    return EXECUTORS[name].room(cluster)
 
 
 @contextlib.contextmanager
 def make_executor(
-    workers: int, threads: int, memory_limit_mb: float | None = None, *, name: str
+    workers: int,
+    threads: int,
+    memory_limit_mb: float | None = None,
+    *,
+    name: str,
+    cluster: Cluster | None = None,
 ) -> Iterator[Executor]:
     """An executor for the duration of a ``with`` block; its workers end with the block.
 
@@ -34,13 +67,15 @@ def make_executor(
         threads: per worker.
         memory_limit_mb: per worker, for a training step; None for no limit.
         name: a name from `EXECUTORS`; in a run the setting ``machine.executor``.
+        cluster: where the workers run, and what each asks for.
 
     Raises:
-        SettingsError: there is no such executor.
+        SettingsError: there is no such executor, or no machine that is large enough for a worker.
         UnguardedScript: the workers would run the script that starts them, and start more workers.
     """
-    require_executor(name)
-    executor = EXECUTORS[name](workers, threads, memory_limit_mb)
+    cluster = cluster or Cluster()
+    room_of(name, cluster)
+    executor = EXECUTORS[name].make(workers, threads, memory_limit_mb, cluster)
     try:
         yield executor
     finally:

@@ -59,6 +59,11 @@ class Worker:
             return UNKNOWN if code is None else code
         return code
 
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        return _how(self.code)
+
     def accepts(self, payload: bytes, needed: Callable[[], bool]) -> bool:
         """Whether the worker takes a task; False if it ended or was silent too long before it said so, or the task is
         no longer ``needed``.
@@ -140,6 +145,18 @@ class _WorkerProcess(multiprocessing.context.SpawnProcess):
                         del os.environ[name]
                     else:
                         os.environ[name] = value
+
+
+def _how(code: int | None) -> str:
+    """How a process ended, by its exit code; None: it was ended here, because it did not start up."""
+    if code is None:
+        return "had not come up in time"
+    if code == UNKNOWN:
+        return "ended, and something else in this process took its exit code"
+    if code < 0:
+        names = {int(known): known.name for known in signal.Signals}
+        return f"was killed by signal {-code} ({names.get(-code, 'unnamed')})"
+    return f"ended by itself with exit code {code}"
 
 
 def _exists(process: int | None) -> bool:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from netwright.errors import InfeasibleArchitecture, RunError
 from netwright.execution import heartbeat
 from netwright.execution.executors import make_executor
 from netwright.execution.notes import say_once
-from netwright.execution.run_jobs import Cause, Done, Job, fixed, run_jobs
+from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
 from netwright.files import read_json, write_json
 from netwright.searches.components import problem_of, protocol_of
 from netwright.settings import RunSettings
@@ -88,7 +89,8 @@ class ProbeJob:
         notes: the file to which it writes what it has measured so far.
         whole: whether to evaluate one epoch of a few cases from beginning to end, too, to know what comes beside the
             epochs. This is left out if a single batch takes longer than a probe should.
-        until: the time on the monotonic clock when it should stop with what it has.
+        seconds: after so many it should stop with what it has.
+        until: the time on the worker's monotonic clock when they are over.
     """
 
     name: str
@@ -99,6 +101,7 @@ class ProbeJob:
     validation: Sequence[int]
     notes: Path
     whole: bool = False
+    seconds: float = math.inf
     until: float = math.inf
 
     @property
@@ -113,6 +116,7 @@ class ProbeJob:
 
 def probe(job: ProbeJob) -> Measurement:
     """Measure a few training steps and a validation of one candidate, in a worker, until its time is up."""
+    job = replace(job, until=time.monotonic() + job.seconds)
     with heartbeat.watched(job.settings.machine.hang_seconds):
         for measurement in _stages(job):
             write_json(job.notes, asdict(measurement))
@@ -297,17 +301,24 @@ def measure(
     begun, turns = time.monotonic(), math.ceil(len(choices) / machine.workers)
     results: dict[int, Measurement] = {}
     with (
-        tempfile.TemporaryDirectory() as notes,
-        make_executor(machine.workers, machine.threads, name=machine.executor) as executor,
+        # Beside the data, where the machine of the worker finds it, too.
+        tempfile.TemporaryDirectory(dir=prepared.folder if machine.elsewhere else None) as notes,
+        make_executor(
+            machine.workers,
+            machine.threads,
+            name=machine.executor,
+            cluster=machine.cluster(prepared.folder),
+        ) as executor,
     ):
         jobs = [
-            ProbeJob(
-                *(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole),
-                until=begun + seconds * _share_by(i // machine.workers + 1, turns),
-            )
+            ProbeJob(name, settings, prepared.folder, choice, *cases, Path(notes) / f"{i}.json", whole)
             for i, (name, choice) in enumerate(choices)
         ]
-        calls = [Job(probe, fixed(job), key=i, until=job.until + GRACE_SECONDS) for i, job in enumerate(jobs)]
+        ends = [begun + seconds * _share_by(i // machine.workers + 1, turns) for i in range(len(jobs))]
+        calls = [
+            Job(probe, partial(_until, job, end), key=i, until=end + GRACE_SECONDS)
+            for i, (job, end) in enumerate(zip(jobs, ends, strict=True))
+        ]
         told = 0
         for done in run_jobs(executor, calls, retries=0, at_once=machine.workers):
             results[done.job.key] = _measured(jobs[done.job.key], done)
@@ -315,6 +326,11 @@ def measure(
                 on_done(results[told])
                 told += 1
     return [results[i] for i in range(len(choices))]
+
+
+def _until(job: ProbeJob, end: float, device: str) -> ProbeJob:
+    """The job that begins now, with the seconds until a time on this machine's monotonic clock."""
+    return replace(job, seconds=end - time.monotonic())
 
 
 def _share_by(turn: int, turns: int) -> float:

@@ -16,7 +16,7 @@ from netwright.errors import MemoryShortage, RunError
 from netwright.execution import heartbeat
 from netwright.execution.base import WorkerLost
 from netwright.execution.executors import make_executor
-from netwright.execution.run_jobs import Cause, Job, fixed, run_jobs
+from netwright.execution.run_jobs import Cause, Job, run_jobs
 from netwright.files import read_json, write_json
 from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
 from netwright.planning.cost import facts_of
@@ -106,7 +106,7 @@ def plan_one_shot(
         RunError: the steps cannot be computed on this machine.
     """
     machine, begun = settings.machine, time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=prepared.folder if machine.elsewhere else None) as folder:
         job = SharedJob(settings, prepared.folder, tuple(training), tuple(validation), Path(folder))
         measured = _steps_of(job, begun + seconds / 2)
     start = make_space(settings.space).starting_choice()
@@ -135,9 +135,13 @@ def _steps_of(job: SharedJob, until: float) -> dict[str, Any]:
     """What `_timed` returns in a worker, or what it had written down when its time was up."""
     settings = job.settings
     machine = settings.machine
-    timed = Job(_timed, fixed((job, until)), until=until + GRACE_SECONDS)
+    timed = Job(_timed, lambda device: (job, until - time.monotonic()), until=until + GRACE_SECONDS)
     with make_executor(
-        1, machine.threads * machine.workers, memory_limit_mb(settings), name=machine.executor
+        1,
+        machine.whole_threads,
+        memory_limit_mb(settings),
+        name=machine.executor,
+        cluster=machine.cluster(job.folder, job.prepared),
     ) as executor:
         (done,) = run_jobs(executor, [timed], retries=0)
     failure = done.failure
@@ -160,15 +164,16 @@ def _steps_of(job: SharedJob, until: float) -> dict[str, Any]:
     ) from failure.error
 
 
-def _timed(job_and_end: tuple[SharedJob, float]) -> dict[str, Any]:
+def _timed(job_and_seconds: tuple[SharedJob, float]) -> dict[str, Any]:
     """Begin a search to measure it: its steps in all, the seconds of a step, peak memory, and weights.
 
-    It stops when its time on the monotonic clock is up. What is known before the first step is written to a file.
+    It stops when its seconds are up. What is known before the first step is written to a file.
     """
     from netwright.training.device import resolve_device
     from netwright.training.memory import measured_memory
 
-    job, until = job_and_end
+    job, seconds = job_and_seconds
+    until = time.monotonic() + seconds
     settings = job.settings
     assert settings.supernet is not None
     few = replace(settings.supernet, steps=WARM_UP_STEPS + TIMED_STEPS, seconds=None, checkpoint_seconds=1e9)

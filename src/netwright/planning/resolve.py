@@ -11,7 +11,6 @@ from enum import StrEnum
 
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_retraining
-from netwright.execution.executors import require_executor
 from netwright.logs import require_logs
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, has_time_share
@@ -27,7 +26,7 @@ from netwright.planning.from_data import (
     require_validation_labels,
     shape_space,
 )
-from netwright.planning.machine import choose_memory_limit, choose_workers, require_device
+from netwright.planning.machine import choose_cluster, choose_memory_limit, choose_workers, require_device
 from netwright.planning.one_shot_settings import (
     choose_one_shot_length,
     drop_foreign_space_options,
@@ -141,8 +140,8 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("another space leaves the recipe's one-shot options behind", drop_foreign_space_options),
         ("another space or strategy may share no weights", drop_supernet),
         ("some task has the loss", require_loss),
+        ("the cluster, and what candidates ask for", choose_cluster),
         ("the device is there", require_device),
-        ("there is such an executor", lambda draft, _: require_executor(draft.machine.executor)),
         ("length of a one-shot search", choose_one_shot_length),
         ("epochs in place of steps", drop_steps),
         ("the rival's folder", find_rival),

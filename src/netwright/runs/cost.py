@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -92,6 +93,10 @@ def _summed(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:
 def used_devices(settings: RunSettings) -> tuple[str, int]:
     """The kind of device that a run's trainings use here, and how many: GPUs, or cores where there are none."""
     names, machine = devices(settings.training.device), settings.machine
+    if machine.elsewhere:
+        cluster = machine.cluster()
+        each, kind = (cluster.gpus, GPU) if cluster.gpus else (cluster.cpus, CORE)
+        return kind, math.ceil(machine.workers * each)
     if names != ("cpu",):
         return GPU, min(len(names), machine.workers)
     return CORE, min(available_cores(), machine.workers * machine.threads)
@@ -108,7 +113,8 @@ def metered(folder: RunFolder, settings: RunSettings, powercap: Path = POWERCAP)
     """
     earlier = read_cost(folder).sessions
     device, count = used_devices(settings)
-    counters = energy_counters(devices(settings.training.device)[:count], powercap)
+    here = not settings.machine.elsewhere  # the energy of other machines is not known
+    counters = energy_counters(devices(settings.training.device)[:count], powercap) if here else ()
     begun, start, over = time.time(), time.monotonic(), threading.Event()
 
     def save() -> None:

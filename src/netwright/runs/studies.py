@@ -13,11 +13,11 @@ import yaml
 
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
-from netwright.execution.resources import default_workers, memory_share_mb
 from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
+from netwright.runs.room import memory_for, workers_for
 from netwright.runs.status import FINISHED
 from netwright.settings import RunSettings, override, parse_settings
 
@@ -118,11 +118,12 @@ def _own(settings: RunSettings, given: Mapping[str, Any], place: Place) -> RunSe
 
 def _for_this_machine(settings: RunSettings, given: Mapping[str, Any]) -> RunSettings:
     """As many workers as suit this machine, and no more memory than each has, where the user gave no other numbers."""
-    machine, device = settings.machine, settings.training.device
-    workers = machine.workers if "machine.workers" in given else default_workers(device, machine.threads)
+    machine = settings.machine
+    workers = machine.workers if "machine.workers" in given else workers_for(settings)
     limit = machine.memory_limit_mb
     if "machine.memory_limit_mb" not in given:
-        share = memory_share_mb(device, workers)
-        limit = share if limit is None else min(limit, share)
+        there = machine.model_copy(update={"workers": workers})
+        share = memory_for(settings.model_copy(update={"machine": there}))
+        limit = min((mb for mb in (limit, share) if mb is not None), default=None)
     update = {"workers": workers, "memory_limit_mb": limit}
     return settings.model_copy(update={"machine": machine.model_copy(update=update)})

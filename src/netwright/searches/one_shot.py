@@ -144,7 +144,7 @@ def shared_protocol(settings: RunSettings) -> TrainingProtocol:
     return replace(
         settings.training,
         batch_size=settings.supernet.batch_size,
-        threads=machine.threads * machine.workers,
+        threads=machine.whole_threads,
         device=devices(settings.training.device)[0],
     )
 
@@ -274,7 +274,11 @@ def search_shared(
 
     try:
         with make_executor(
-            1, machine.threads * machine.workers, memory_limit_mb(settings), name=machine.executor
+            1,
+            machine.whole_threads,
+            memory_limit_mb(settings),
+            name=machine.executor,
+            cluster=machine.cluster(folder.shared, data.prepared),
         ) as executor:
             result = _result(job, executor, settings.budget.retries, tick)
     finally:

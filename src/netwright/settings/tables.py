@@ -16,6 +16,7 @@ from netwright.data.images.settings import ImageSettings
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.data.volumes.regions import with_numbers
 from netwright.data.volumes.slices import SliceSettings
+from netwright.execution.base import Cluster
 from netwright.objective import ObjectiveSettings
 from netwright.settings.storage import StorageSettings
 from netwright.supernet.settings import SupernetSettings
@@ -290,7 +291,26 @@ class MachineSettings(_Model):
         "to need more",
     )
     executor: str = Field(
-        default="local", description="where candidates train: `local`, in worker processes on this machine"
+        default="local",
+        description="where candidates train: `local`, in worker processes on this machine; `ray`, on the nodes of a "
+        "Ray cluster; `--executor`",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        description="`HOST:PORT` of the head node of the Ray cluster, or `auto` for the one that runs on this machine. "
+        "`null`: Ray is started on this machine, for this run. The environment variable `RAY_ADDRESS` comes before "
+        "it; `--ray-address`",
+    )
+    gpus_per_trial: float | None = Field(
+        default=None,
+        ge=0,
+        description="GPUs of each candidate on Ray; 0.5: two candidates share one; 0: they train on CPUs; "
+        "`--gpus-per-trial`",
+    )
+    cpus_per_trial: int | None = Field(
+        default=None,
+        ge=1,
+        description="cores that each candidate asks Ray for; it computes with `machine.threads`; `--cpus-per-trial`",
     )
     keep_weights: Literal["best", "all"] = Field(
         default="best", description="candidates whose weights stay on disk: only the `best` so far, or `all`"
@@ -317,9 +337,30 @@ class MachineSettings(_Model):
         return 60.0 * self.hang_minutes
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether workers run on other machines than the search."""
+        return self.executor != "local"
+
+    def cluster(self, *folders: Path) -> Cluster:
+        """Where workers run, and what each asks for. ``folders``: what they read and write is there."""
+        return Cluster(
+            self.ray_address, float(self.cpus_per_trial or self.threads), self.gpus_per_trial or 0.0, folders
+        )
+
+    @property
+    def _joined(self) -> int:
+        """How many workers' shares a training gets that has them all. Those on a cluster cannot be joined."""
+        return 1 if self.elsewhere else self.workers
+
+    @property
+    def whole_threads(self) -> int:
+        """The threads of a training that has the shares of all workers."""
+        return self.threads * self._joined
+
+    @property
     def whole_memory_mb(self) -> float | None:
-        """The memory of all workers together, in MB; None: no limit."""
-        return None if self.memory_limit_mb is None else self.memory_limit_mb * self.workers
+        """The memory of a training that has the shares of all workers, in MB; None: no limit."""
+        return None if self.memory_limit_mb is None else self.memory_limit_mb * self._joined
 
 
 class RunSettings(_Model):

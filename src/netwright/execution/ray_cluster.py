@@ -1,0 +1,170 @@
+"""A Ray cluster, as a search sees it: the connection, and what its nodes have."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from netwright.errors import SettingsError
+from netwright.execution.base import Cluster, Room
+from netwright.execution.resources import available_cores
+
+ADDRESS = "RAY_ADDRESS"
+"""Ray's own environment variable. It comes before a setting, so that a search can go on in another cluster."""
+AUTO = "auto"
+ANSWER_SECONDS = 10.0
+"""A head node takes a connection within this time. Ray itself would try for minutes, and then end the program."""
+_STORE_BYTES = 80 * 2**20
+"""The smallest object store that Ray allows. Data is read from files, so nothing large is ever put there."""
+_MB = 1e6
+
+
+def require_ray() -> Any:
+    """The package ray.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise SettingsError(
+            f"machine.executor is 'ray', but the package ray cannot be imported ({error}). Install it with "
+            "pip install 'netwright[ray]', or use --executor local."
+        ) from None
+    return ray
+
+
+def connect(address: str | None) -> Any:
+    """Connect this process with a cluster, unless it is already connected. Returns the package ray.
+
+    Args:
+        address: ``HOST:PORT`` of the head node, or "auto" for the cluster that runs on this machine; `ADDRESS` is used
+            in its place where it is set. None: Ray is started on this machine, and ends with this process.
+
+    Raises:
+        SettingsError: ray is not installed, or there is no such cluster.
+    """
+    ray = require_ray()
+    if ray.is_initialized():
+        return ray
+    address = os.environ.get(ADDRESS) or address
+    if address is not None and address != AUTO:
+        _require_answer(address)
+    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
+    try:
+        with _signals_kept(), contextlib.redirect_stderr(io.StringIO()):
+            if address is None:
+                ray.init(
+                    address="local",
+                    num_cpus=available_cores(),
+                    include_dashboard=False,
+                    object_store_memory=_STORE_BYTES,
+                    **quiet,
+                )
+            else:
+                ray.init(address=address, **quiet)
+    except (Exception, SystemExit) as error:  # it leaves the program where the other side is no Ray
+        raise SettingsError(_no_cluster(address, error)) from None
+    return ray
+
+
+def room(cluster: Cluster) -> Room:
+    """How many workers fit into a cluster, when nobody else uses it.
+
+    Raises:
+        SettingsError: there is no such cluster, or none of its nodes is large enough for a worker.
+    """
+    connect(cluster.address)
+    counts = {name: _fit(node, cluster) for name, node in nodes().items()}
+    if not any(counts.values()):
+        raise SettingsError(too_small(cluster))
+    memory = min(node.get("memory", 0.0) / counts[name] for name, node in nodes().items() if counts.get(name))
+    return Room(sum(counts.values()), None if cluster.gpus or not memory else round(memory / _MB, 0))
+
+
+def nodes() -> dict[str, Mapping[str, float]]:
+    """The resources of each node that is alive, by its name. Memory is in bytes."""
+    return {
+        f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})": node["Resources"]
+        for node in require_ray().nodes()
+        if node["Alive"]
+    }
+
+
+def fits(cluster: Cluster) -> bool:
+    """Whether some node is large enough for a worker, when nobody else uses it."""
+    return any(_fit(node, cluster) for node in nodes().values())
+
+
+def too_small(cluster: Cluster) -> str:
+    """An error text: no node is large enough for a worker, and what there is."""
+    has = [f"{name} has {_words(node.get('CPU', 0), node.get('GPU', 0))}" for name, node in nodes().items()]
+    return (
+        f"A candidate asks for {_words(cluster.cpus, cluster.gpus)} on one node, and no node of the Ray cluster has "
+        f"that: {', '.join(has) or 'it has no node'}. Give other --gpus-per-trial or --cpus-per-trial, or add a node."
+    )
+
+
+def _fit(node: Mapping[str, float], cluster: Cluster) -> int:
+    """How many workers fit into a node."""
+    counts = [int(node.get("CPU", 0.0) / cluster.cpus)]
+    if 0 < cluster.gpus < 1:  # a share is always of one GPU
+        counts.append(int(node.get("GPU", 0.0)) * int(1 / cluster.gpus))
+    elif cluster.gpus:
+        counts.append(int(node.get("GPU", 0.0) / cluster.gpus))
+    return min(counts)
+
+
+def _words(cpus: float, gpus: float) -> str:
+    parts = [
+        f"{count:g} {name}{'' if count == 1 else 's'}" for count, name in ((cpus, "core"), (gpus, "GPU"))
+    ]
+    return " and ".join(parts) if gpus else parts[0]
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address at which nobody listens.
+
+    Raises:
+        SettingsError: it is none, or nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise SettingsError(
+            f"The address of the Ray cluster is {address!r}: expected 'auto' or HOST:PORT of its head node, for "
+            "example 10.0.0.5:6379. A search runs on a node of the cluster; Ray Client (ray://) is not used."
+        )
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise SettingsError(_no_cluster(address, error)) from None
+
+
+def _no_cluster(address: str | None, error: BaseException) -> str:
+    reason = " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
+    if address is None:
+        return f"Ray cannot be started on this machine: {reason}."
+    return (
+        f"There is no Ray cluster to use at {address!r}: {reason}. Start Ray on each machine (ray start), this one "
+        f"among them, and give the head node's address with --ray-address or in {ADDRESS}."
+    )
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Within it Ray may take over SIGTERM, as it does while it connects; afterwards it is as before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,259 @@
+"""Workers on a real Ray cluster of this machine; nodes are really taken down."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from conftest import Command
+from netwright.data import open_any
+from netwright.data.samples.phantoms import write_sample
+from netwright.data.volumes.cache import prepare
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import ExecutionError, SettingsError
+from netwright.execution.base import Cluster, WorkerLost
+from netwright.execution.executors import make_executor, room_of
+from netwright.execution.notes import LOGGER
+from netwright.execution.ray import RayExecutor
+from netwright.execution.run_jobs import Job, fixed, run_jobs
+from netwright.searches.jobs import CandidateJob, run_candidate
+from netwright.settings import parse_settings
+from netwright.spaces import make_space
+from netwright.training.config import TrainingProtocol
+from netwright.training.files import CHECKPOINT, WEIGHTS
+from processes import has_ended, wait_until
+from ray_cluster import RayCluster, ray_cluster
+
+pytestmark = pytest.mark.cluster
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+jobs = importlib.import_module("jobs_for_workers")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with ray_cluster(nodes=2) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def executor(cluster: RayCluster) -> Iterator[RayExecutor]:
+    pool = RayExecutor(2, 1, None, Cluster(cluster.address))
+    yield pool
+    pool.shutdown()
+
+
+def process_in(path: Path) -> int:
+    """The process that announces itself in a file."""
+    wait_until(lambda: path.exists() and bool(path.read_text()))
+    return int(path.read_text())
+
+
+def test_worker_processes_outlive_their_tasks(executor: RayExecutor) -> None:
+    found = [executor.submit(jobs.identify, i).result(120) for i in range(6)]
+    assert len({pid for pid, _ in found}) <= 2
+    assert {threads for _, threads in found} == {"1"}
+    assert os.getpid() not in {pid for pid, _ in found}
+
+
+def test_what_a_task_raises_comes_with_its_trace(executor: RayExecutor) -> None:
+    error = executor.submit(jobs.raise_own).exception(120)
+    assert "OwnError: 7, own words" in str(error), "this process need not know the user's classes"
+    assert "raise_own" in str(error.__cause__)
+
+
+def test_a_killed_worker_process_fails_its_own_task_only(executor: RayExecutor, tmp_path: Path) -> None:
+    doomed = executor.submit(jobs.announce_and_sleep, str(tmp_path / "doomed"), 600)
+    other = executor.submit(jobs.announce_and_sleep, str(tmp_path / "other"), 1)
+    os.kill(process_in(tmp_path / "doomed"), signal.SIGKILL)
+    error = doomed.exception(120)
+    assert isinstance(error, WorkerLost)
+    assert error.signal_number == signal.SIGKILL
+    assert other.result(120) == "slept"
+    assert executor.submit(jobs.identify).result(120)
+
+
+def test_a_task_that_finishes_no_batch_any_more_is_ended_as_hanging(executor: RayExecutor) -> None:
+    error = executor.submit(jobs.batches, [0.0, 600.0], 0.5).exception(120)
+    assert isinstance(error, WorkerLost)
+    assert error.hanging
+    assert "no batch" in str(error)
+
+
+def test_cancelling_ends_the_worker_process_and_what_it_started(
+    executor: RayExecutor, tmp_path: Path
+) -> None:
+    future = executor.submit(functools.partial(jobs.fork, leave_group=True), str(tmp_path / "pid"), 600.0)
+    forked = process_in(tmp_path / "pid")
+    future.cancel()
+    wait_until(lambda: has_ended(forked))
+    assert executor.submit(jobs.identify).result(120)
+
+
+def test_a_note_is_said_once(executor: RayExecutor, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("WARNING", logger=LOGGER):
+        for future in [executor.submit(jobs.say, "unheard of on Ray") for _ in range(4)]:
+            future.result(120)
+    assert caplog.messages.count("unheard of on Ray") == 1
+
+
+def test_an_allocation_past_the_limit_fails_in_the_worker_process(cluster: RayCluster) -> None:
+    node = Cluster(cluster.address, cpus=0.01)
+    with make_executor(1, 1, 500, name="ray", cluster=node) as limited:
+        assert limited.submit(jobs.allocate, 100).result(120) == 12_500_000
+        assert isinstance(limited.submit(jobs.allocate, 4000).exception(120), MemoryError)
+
+
+def test_a_job_whose_node_is_lost_runs_again_on_another(cluster: RayCluster, tmp_path: Path) -> None:
+    cluster.add_node()
+    log = tmp_path / "lives"
+    with make_executor(1, 1, name="ray", cluster=Cluster(cluster.address)) as pool:
+        first = pool.submit(jobs.identify).result(120)[0]
+        lost = [cluster.node_of(first)]
+
+        def kill_once() -> None:
+            if lost and log.exists():
+                cluster.kill(lost.pop())
+
+        job = Job(jobs.outlive_first_life, fixed((str(log), 600.0)))
+        (done,) = run_jobs(pool, [job], retries=1, on_tick=kill_once)
+    assert done.failure is None
+    assert done.result != first
+    wait_until(lambda: has_ended(first))
+
+
+def test_a_folder_that_a_node_lacks_is_named(cluster: RayCluster, tmp_path: Path) -> None:
+    missing = tmp_path / "not shared"
+    there = Cluster(cluster.address, cpus=0.01, folders=(tmp_path, missing))
+    with make_executor(1, 1, name="ray", cluster=there) as pool:
+        error = pool.submit(jobs.identify).exception(120)
+    assert isinstance(error, ExecutionError)
+    assert str(missing) in str(error)
+    assert "shared" in str(error)
+
+
+def test_what_no_node_has_is_refused_at_once(cluster: RayCluster) -> None:
+    with pytest.raises(SettingsError, match="asks for 1 core and 2 GPUs on one node"):
+        room_of("ray", Cluster(cluster.address, gpus=2))
+    with pytest.raises(SettingsError, match="asks for 7 cores on one node"):
+        room_of("ray", Cluster(cluster.address, cpus=7))
+    room = room_of("ray", Cluster(cluster.address, cpus=1))
+    assert room is not None
+    assert room.workers >= 2
+
+
+def test_shares_of_gpus_are_of_one_gpu_each(cluster: RayCluster) -> None:
+    node = cluster.add_node(num_gpus=2, num_cpus=8)
+    try:
+        shares = {gpus: room_of("ray", Cluster(cluster.address, gpus=gpus)) for gpus in (0.5, 0.4, 0.6, 1, 2)}
+        assert {gpus: room.workers for gpus, room in shares.items() if room} == {
+            0.5: 4,
+            0.4: 4,
+            0.6: 2,
+            1: 2,
+            2: 1,
+        }
+    finally:
+        cluster.kill(node)
+
+
+def test_the_same_seed_gives_the_same_rewards_as_on_this_machine(
+    cluster: RayCluster, netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    options = ["--recipe", "segnas4", "--trials", 2, "--epochs", 2, "--workers", 1, "--verdict-hours", 0]
+    for setting in ("seed=3", "space.n=[2,5]", "space.p=[1,2]", "training.batch_size=2"):
+        options += ["--set", setting]
+    where = {"local": [], "ray": ["--executor", "ray", "--ray-address", cluster.address]}
+    found = {}
+    for name, given in where.items():
+        done = netwright("search", dataset, *options, *given, "-o", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        trials = netwright("status", tmp_path / name, "--json")
+        assert trials.returncode == 0
+        found[name] = [_curve(folder) for folder in sorted((tmp_path / name / "trials").iterdir())]
+        found[name].append(json.loads(trials.stdout)["best"])
+    assert len(found["local"]) == 3
+    assert found["ray"] == found["local"]
+
+
+def _curve(folder: Path) -> list[tuple[float, float]]:
+    rows = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+    return [(row["train_loss"], row["validation_score"]) for row in rows if "epoch" in row]
+
+
+def test_a_training_whose_node_is_lost_goes_on_from_its_checkpoint_with_the_same_result(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    dataset = open_any(write_sample(tmp_path / "sample", cases=6, size=24))
+    prepared = prepare(dataset, PreprocessingSettings(), tmp_path / "cache").folder
+    one, other = (_candidate(prepared, tmp_path / name) for name in ("whole", "lost"))
+    whole = run_candidate(one)
+    cluster.add_node()
+    with make_executor(1, 1, name="ray", cluster=Cluster(cluster.address, folders=(tmp_path,))) as pool:
+        lost = [cluster.node_of(pool.submit(jobs.identify).result(120)[0])]
+
+        def kill_once() -> None:
+            if lost and (other.folder / CHECKPOINT).exists():
+                assert not (other.folder / WEIGHTS).exists(), "it ended before its node was taken down"
+                cluster.kill(lost.pop())
+
+        (done,) = run_jobs(pool, [Job(run_candidate, fixed(other))], retries=1, on_tick=kill_once)
+    assert not lost
+    assert done.result["metrics"] == whole["metrics"]
+    assert _curve(other.folder) == _curve(one.folder)
+    for name, weight in load_file(one.folder / WEIGHTS).items():
+        assert (load_file(other.folder / WEIGHTS)[name] == weight).all()
+
+
+def _candidate(prepared: Path, folder: Path) -> CandidateJob:
+    settings = parse_settings(
+        {
+            "recipe": "segnas4",
+            "dataset": {"path": str(prepared)},
+            "space": {"name": "segnas4"},
+            "strategy": {"name": "random"},
+            "objective": "dice",
+            "budget": {"trials": 1},
+            "machine": {"checkpoint_seconds": 0.0},
+        }
+    )
+    return CandidateJob(
+        settings=settings,
+        prepared=prepared,
+        training=(0, 1, 2, 3),
+        validation=(4, 5),
+        choice={**make_space(settings.space).starting_choice(), "n": 4, "p": 1},
+        reference=None,
+        protocol=TrainingProtocol(epochs=12, batch_size=2, schedule="cosine", device="cpu"),
+        seed=11,
+        folder=folder,
+        memory_limit_mb=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--gpus-per-trial", 1], "no node of the Ray cluster has that"),
+        (["--cpus-per-trial", 99], "99 cores"),
+        (["--gpus-per-trial", 1, "--set", "training.device=cpu"], "Leave one of them out"),
+    ],
+)
+def test_a_search_that_the_cluster_cannot_run_is_refused_before_anything_is_written(
+    cluster: RayCluster, netwright: Command, dataset: Path, tmp_path: Path, options: list[object], words: str
+) -> None:
+    there = ["--executor", "ray", "--ray-address", cluster.address]
+    done = netwright("search", dataset, "--trials", 1, *there, *options, "-o", tmp_path / "run")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not (tmp_path / "run").exists()

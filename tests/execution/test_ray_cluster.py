@@ -1,0 +1,66 @@
+"""What is refused before a Ray cluster is used."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Command
+
+
+def refusal(netwright: Command, dataset: Path, output: Path, *options: object) -> str:
+    """What a search says that is refused before it has written anything."""
+    done = netwright("search", dataset, "--recipe", "segnas4", "--trials", 1, *options, "-o", output)
+    assert done.returncode == 2
+    assert not output.exists()
+    return done.stderr
+
+
+def test_without_the_package_it_is_said_how_to_install_it(
+    netwright: Command, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert "pip install 'netwright[ray]'" in refusal(
+        netwright, dataset, tmp_path / "run", "--executor", "ray"
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:9", "There is no Ray cluster to use at '127.0.0.1:9': "),
+        ("ray://127.0.0.1:10001", "expected 'auto' or HOST:PORT"),
+        ("somewhere", "expected 'auto' or HOST:PORT"),
+        ("127.0.0.1:99999", "There is no Ray cluster to use at '127.0.0.1:99999': "),
+    ],
+)
+def test_an_address_without_a_cluster_is_refused(
+    netwright: Command,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    words: str,
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    there = ("--executor", "ray", "--ray-address", address)
+    assert words in refusal(netwright, dataset, tmp_path / "run", *there)
+
+
+def test_the_environment_variable_comes_before_the_setting(
+    netwright: Command, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    assert "'127.0.0.1:9'" in refusal(netwright, dataset, tmp_path / "run", "--executor", "ray")
+
+
+def test_what_is_for_clusters_is_refused_on_one_machine(
+    netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    words = refusal(netwright, dataset, tmp_path / "run", "--gpus-per-trial", 0.5)
+    assert "machine.gpus_per_trial is 0.5" in words
+    assert "--executor ray" in words

@@ -1,0 +1,87 @@
+"""A Ray cluster on this machine for tests, whose nodes can be taken down."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+HERE = Path(__file__).parent
+SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 2,
+}
+"""A lost node is noticed within seconds."""
+STORE_BYTES = 80 * 2**20
+
+
+class RayCluster:
+    """A head without cores, and nodes with one core each, beside whatever else a node is given."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        path = [
+            str(HERE.parent / "src"),
+            str(HERE),
+            str(HERE / "execution"),
+            os.environ.get("PYTHONPATH", ""),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", os.pathsep.join(path))
+            head = {"num_cpus": 0, "object_store_memory": STORE_BYTES, "include_dashboard": False}
+            self._cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": SOON})
+            self._path = os.environ["PYTHONPATH"]
+        self._nodes: list[Any] = []
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of the head."""
+        return str(self._cluster.address)
+
+    def add_node(self, **resources: float) -> Any:
+        """Start a node with one core, and wait until it can be used."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", self._path)
+            node = self._cluster.add_node(
+                **{"num_cpus": 1, "object_store_memory": STORE_BYTES, **resources}, wait=True
+            )
+        self._nodes.append(node)
+        return node
+
+    def kill(self, node: Any) -> None:
+        """Take a node down without warning."""
+        self._nodes.remove(node)
+        self._cluster.remove_node(node, allow_graceful=False)
+
+    def node_of(self, process: int) -> Any:
+        """The node that a worker process is on."""
+        above = {parent.pid for parent in psutil.Process(process).parents()}
+        return next(node for node in self._nodes if node.all_processes["raylet"][0].process.pid in above)
+
+    def close(self) -> None:
+        """End the connection and all nodes."""
+        import ray
+
+        ray.shutdown()
+        self._cluster.shutdown()
+
+
+@contextlib.contextmanager
+def ray_cluster(nodes: int) -> Iterator[RayCluster]:
+    """A cluster with so many nodes; skips where Ray is not installed."""
+    pytest.importorskip("ray")
+    cluster = RayCluster()
+    try:
+        for _ in range(nodes):
+            cluster.add_node()
+        yield cluster
+    finally:
+        cluster.close()
