@@ -17,10 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from netwright import __version__
 from netwright.errors import ExecutionError
 from netwright.execution.base import Cluster, WorkerLost
 from netwright.execution.guard import require_guard
@@ -87,7 +87,9 @@ class _RayWorker:
             max_concurrency=2,
         )
         folders = [str(folder.resolve()) for folder in cluster.folders]
-        self._host = remote(_Host).remote(threads, memory_limit_mb, os.getcwd(), folders, __version__)
+        self._host = remote(_Host).remote(
+            threads, memory_limit_mb, os.getcwd(), folders, version("netwright")
+        )
         self._ready: Any = self._host.refusal.remote()
         self._messages: Any = None
         self._lost: str | None = None
@@ -206,17 +208,17 @@ class _Host:
         memory_limit_mb: of the worker process; None for no limit.
         place: the working folder of the search. It is this one's, too, where it exists.
         folders: those that all nodes share.
-        version: netwright's, of the search.
+        release: the version of netwright of the search.
     """
 
     def __init__(
-        self, threads: int, memory_limit_mb: float | None, place: str, folders: list[str], version: str
+        self, threads: int, memory_limit_mb: float | None, place: str, folders: list[str], release: str
     ) -> None:
         # A worker process imports the main module of its parent. Ray's has nothing for it, and takes seconds.
         vars(sys.modules["__main__"]).pop("__file__", None)
         if Path(place).is_dir():
             os.chdir(place)
-        self._folders, self._version = folders, version
+        self._folders, self._release = folders, release
         self._notes: list[str] = []
         send_notes(self._notes.append)
         self._executor = LocalExecutor(1, threads, memory_limit_mb)
@@ -224,9 +226,9 @@ class _Host:
     def refusal(self) -> str | None:
         """Why this node cannot be used; None: it can."""
         node = socket.gethostname()
-        if self._version != __version__:
+        if self._release != (here := version("netwright")):
             return (
-                f"The Ray node {node} has netwright {__version__}, the search is one of {self._version}. Install the "
+                f"The Ray node {node} has netwright {here}, the search is one of {self._release}. Install the "
                 "same version on every node."
             )
         for folder in self._folders:
