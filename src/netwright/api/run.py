@@ -15,7 +15,8 @@ from netwright.data.open import open_any
 from netwright.errors import DatasetError, RunError, SettingsWarning
 from netwright.execution.resources import available_cores
 from netwright.files import file_stamp
-from netwright.models.export import DEFAULT
+from netwright.models.export import DEFAULT, exporter_of
+from netwright.models.export.base import ExportData, silent
 from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_task
 from netwright.runs.cache import cache_root
@@ -29,6 +30,7 @@ from netwright.runs.versions import stated, version_warning
 from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
+from netwright.tasks import TASKS
 from netwright.tasks.base import Postprocessing, Predictor
 from netwright.training.files import WEIGHTS
 from netwright.training.outcome import Outcome, Status
@@ -334,20 +336,25 @@ class Run:
         format: str = DEFAULT,
         trial: int | None = None,
         overwrite: bool = False,
+        quantise: bool = False,
+        tell: Callable[[str, str], None] = silent,
     ) -> Path:
-        """Writes the trained network as a file that is used without netwright. Returns its path.
+        """Writes the trained network as a file or folder that is used without netwright. Returns its path.
 
-        The file has the network alone, and a description of what goes in and comes out. What was fitted after the
-        training, such as a CRF, is in the description only.
+        It has the network and a description of what goes in and comes out. What was fitted after the training, such as
+        a CRF, is in the description only. Its outputs are compared with the network's on up to ten of the run's cases,
+        or on random images where the dataset is gone.
 
         Args:
-            path: the file, or a folder for it; by default the working folder, with the name of the run.
+            path: the file or folder, or a folder for it; by default the working folder, with the name of the run.
             format: one of `netwright.models.export.EXPORTERS`.
             trial: the network that `train` made of that trial; the winner by default.
-            overwrite: whether a file that exists may be replaced.
+            overwrite: whether an earlier export may be replaced.
+            quantise: also in whole numbers of 8 bits, calibrated on training cases; for the format "onnx".
+            tell: called with what the user should know, a name and a text each.
 
         Raises:
-            ExportError: the format cannot express the network.
+            ExportError: the format cannot express the network, or gives other outputs.
             RunError: there is no trained network yet.
             SettingsError: there is no such format, its files end otherwise, or a package that it needs is missing.
             StorageError: the file exists, or cannot be written.
@@ -355,10 +362,21 @@ class Run:
         """
         name = self.folder.root.resolve().name + ("" if trial is None else f"-trial-{trial}")
         folder = self._trained_folder(trial)
-        target = export_path(Path(path or "."), name, format, overwrite=overwrite)
+        exporter = exporter_of(format, quantise=quantise)
+        target = export_path(Path(path or "."), name, exporter, overwrite=overwrite)
         self.code()
-        export_trained(folder, self.settings, target, format)
+        export_trained(folder, self.settings, target, exporter, self._export_data(tell), tell)
         return target
+
+    def _export_data(self, tell: Callable[[str, str], None]) -> ExportData | None:
+        """The run's data to check an export on; None where it cannot be opened."""
+        try:
+            opened = open_run_data(self.folder, self.settings)
+        except (DatasetError, RunError, OSError) as error:
+            tell("no data", f"{error} The export is checked on random images")
+            return None
+        problem = TASKS[opened.prepared.task].problem(opened.prepared, self.settings)
+        return ExportData(opened.prepared, problem, opened.data.training, opened.data.validation)
 
     def _trial(self, number: int | None) -> TrialRecord:
         records = self.trials

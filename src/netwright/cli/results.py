@@ -199,7 +199,9 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="File to write, or a folder for it; by default the name of the run, here."
+            "-o",
+            "--output",
+            help="File or folder to write, or a folder for it; by default the name of the run, here.",
         ),
     ] = None,
     format: Annotated[
@@ -211,17 +213,36 @@ def export(
         ),
     ] = None,
     trial: TrialOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    quantise: Annotated[
+        bool,
+        typer.Option(
+            "--quantise",
+            help="Also in whole numbers of 8 bits (format onnx), with its loss and speed on the validation cases.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export if there is one.")
+    ] = False,
     trust_code: TrustOption = False,
 ) -> None:
-    """Write a run's network as a file that is used without netwright."""
+    """Write a run's network as a file or folder that is used without netwright."""
     from netwright.models.export import DEFAULT
 
     opened = opened_run(run, trust_code=trust_code)
-    written = opened.export(output, format=format or DEFAULT, trial=trial, overwrite=overwrite)
+    told: list[str] = []
+    written = opened.export(
+        output,
+        format=format or DEFAULT,
+        trial=trial,
+        overwrite=overwrite,
+        quantise=quantise,
+        tell=lambda name, text: told.append(f"{name:<10} {text}"),
+    )
     out.print(f"exported   {written}", markup=False)
+    for line in told:
+        out.print(line, markup=False)
     fitted = opened.postprocessing(trial)
-    if fitted is not None and fitted.kept:
+    if fitted is not None and fitted.kept and not any(line.startswith("without") for line in told):
         name, _ = fitted.words
         out.print(f"without    {name}: the file has the network's own output", markup=False)
 

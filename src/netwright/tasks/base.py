@@ -87,6 +87,21 @@ class SavedNetwork:
     preprocessing: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class InferenceScript:
+    """A script that uses an exported network as `Predictor.predict` does, without netwright.
+
+    Args:
+        template: its template below `netwright.tasks`; None: no script can do what is needed.
+        values: what it must know besides the description of the network, plain values.
+        lacks: what it does not do, a sentence each.
+    """
+
+    template: str | None
+    values: Mapping[str, Any]
+    lacks: tuple[str, ...] = ()
+
+
 class Predictor(Protocol):
     """A trained network on a device, with every step from a file to its input, and from its output to a file."""
 
@@ -278,6 +293,13 @@ class Task(Protocol):
         ``axes``: of the input, after batch and channels. ``labels``: what each channel of the output stands for.
 
         ``architecture``: of `SavedNetwork`, also one that an older version wrote.
+        """
+
+    def inference_script(self, saved: SavedNetwork) -> InferenceScript:
+        """The script that goes with a saved network which is exported.
+
+        Raises:
+            RunError: a file of the network is damaged.
         """
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:

@@ -21,7 +21,7 @@ import netwright as package
 from commands import in_this_process
 from netwright.errors import ExportError, RunError, SettingsError, StorageError
 from netwright.models.export import EXPORTERS
-from netwright.models.export.base import require_same_outputs
+from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.torch_export import DESCRIPTION
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import EncoderDecoderSpace
@@ -63,7 +63,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert path == folder / f"{kind}.pt2"
         save_images(folder, kind, network_of(folder, kind))
     network, images = ensemble()
-    EXPORTERS["torch-export"].write(network, images, {"task": "segmentation"}, folder / f"{ENSEMBLE}.pt2")
+    exportable = Exportable(network, images, {"task": "segmentation"})
+    EXPORTERS["torch-export"].write(exportable, folder / f"{ENSEMBLE}.pt2")
     torch.save([images[:1], images], folder / f"{ENSEMBLE}.images")
 
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -179,7 +180,8 @@ def test_the_command_names_the_file_after_the_run_and_replaces_it_only_if_told(f
     done = command(folder, "policy-gradient")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "exported   policy-gradient.pt2"
-    assert "CRF" in done.stdout.splitlines()[1]
+    assert done.stdout.splitlines()[1].startswith("checked    on 10 real images")
+    assert "CRF" in done.stdout.splitlines()[2]
     (folder / "policy-gradient.pt2").write_bytes(b"mine")
     refused = command(folder, "policy-gradient")
     assert refused.returncode == 1
@@ -219,7 +221,7 @@ class Branching(nn.Module):
 
 def test_a_network_that_depends_on_values_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"cannot trace the network: .*Nothing was written"):
-        EXPORTERS["torch-export"].write(Branching(), torch.ones(2, 1), {}, tmp_path / "a.pt2")
+        EXPORTERS["torch-export"].write(Exportable(Branching(), torch.ones(2, 1), {}), tmp_path / "a.pt2")
     assert not list(tmp_path.iterdir())
 
 
@@ -245,5 +247,5 @@ def test_formats_are_listed_without_torch() -> None:
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_every_format_is_in_the_guide(name: str) -> None:
     assert EXPORTERS[name].name == name
-    assert EXPORTERS[name].suffix.startswith(".")
-    assert f"`{name}`" in (TESTS.parent / "docs" / "guide.md").read_text()
+    assert EXPORTERS[name].suffix.startswith(".") != bool(EXPORTERS[name].marker)
+    assert f"`{name}`" in (TESTS.parent / "docs" / "exports.md").read_text()

@@ -4,57 +4,72 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from netwright.errors import SettingsError, StorageError
 from netwright.files import require_writable_parent
-from netwright.models.export import exporter_of
+from netwright.models.export.base import Exportable, ExportData, Exporter, silent
 from netwright.models.store import load_trained, saved_network, saved_task
 from netwright.settings import RunSettings
 
-SEED = 0
-"""Of the images with which an export is checked."""
 
-
-def export_path(path: Path, name: str, format: str, *, overwrite: bool) -> Path:
+def export_path(path: Path, name: str, exporter: Exporter, *, overwrite: bool) -> Path:
     """Where an export is written, looked at before any work is done. Its folder is made where it does not exist.
 
     Args:
-        path: the file, or a folder that exists.
-        name: of a file in that folder, without its ending.
-        format: a name from `netwright.models.export.EXPORTERS`.
-        overwrite: whether a file that exists may be replaced.
+        path: the file or folder to write, or a folder that exists, to write into.
+        name: of what is written in such a folder, without its ending.
+        exporter: of the format.
+        overwrite: whether an earlier export may be replaced.
 
     Raises:
-        SettingsError: there is no such format, or its files end otherwise.
-        StorageError: the file exists, or cannot be written.
+        SettingsError: the files of the format end otherwise.
+        StorageError: something is there already, or it cannot be written.
     """
-    exporter = exporter_of(format)
     path = path.expanduser()
-    if path.is_dir():
-        path /= f"{name}{exporter.suffix}"
-    if path.suffix != exporter.suffix:
-        raise SettingsError(
-            f"{path} is not a name for {format}: expected a file that ends in {exporter.suffix}. Change -o."
+    if path.is_dir() and not _is_earlier(path, exporter):
+        path /= f"{name}{exporter.suffix or f'-{exporter.name}'}"
+    if path.suffix != exporter.suffix and (exporter.suffix or path.suffix in _SUFFIXES):
+        expected = f"file that ends in {exporter.suffix}" if exporter.suffix else "folder, without an ending"
+        raise SettingsError(f"{path} is not a name for {exporter.name}: expected a {expected}. Change -o.")
+    if path.is_dir() and not _is_earlier(path, exporter):
+        raise StorageError(
+            f"{path} is a folder: expected a new {'file' if exporter.suffix else 'one'}. Give another one with -o."
         )
-    if path.is_dir():
-        raise StorageError(f"{path} is a folder: expected a new file. Give another one with -o.")
     if os.path.lexists(path) and not overwrite:
         raise StorageError(
-            f"{path} already exists, and is kept. Give another file with -o, or replace it with --overwrite."
+            f"{path} already exists, and is kept. Give another name with -o, or replace it with --overwrite."
         )
     require_writable_parent(path, "Change -o.")
     return path
 
 
-def export_trained(folder: Path, settings: RunSettings, path: Path, format: str) -> None:
-    """Write the network in a folder to a file, whole or not at all.
+_SUFFIXES = (".onnx", ".py", ".zip", ".pt", ".pt2", ".json", ".ts", ".safetensors")
+"""Of names that are meant as files."""
+
+
+def _is_earlier(path: Path, exporter: Exporter) -> bool:
+    return bool(exporter.marker) and (path / exporter.marker).is_file()
+
+
+def export_trained(
+    folder: Path,
+    settings: RunSettings,
+    path: Path,
+    exporter: Exporter,
+    data: ExportData | None = None,
+    tell: Callable[[str, str], None] = silent,
+) -> None:
+    """Write the network in a folder to a file or a folder, whole or not at all.
 
     Args:
         folder: of the network.
         settings: of the run, whose space makes the network.
-        path: of the file, from `export_path`.
-        format: a name from `netwright.models.export.EXPORTERS`.
+        path: of the file or folder, from `export_path`.
+        exporter: of the format.
+        data: of the run, on which the export is checked; None: on random images.
+        tell: tells the user something, by a name and a text.
 
     Raises:
         ExportError: the format cannot express the network.
@@ -62,22 +77,30 @@ def export_trained(folder: Path, settings: RunSettings, path: Path, format: str)
         SettingsError: a package that the format needs is not installed.
         StorageError: the file cannot be written.
     """
-    import torch
-
     from netwright.models.export.description import describe_use
+    from netwright.models.export.inputs import random_images, real_images
     from netwright.models.export.logits import Logits
 
-    exporter, trained = exporter_of(format), load_trained(folder, settings, "cpu")
-    images = torch.randn(
-        (2, trained.task.channels, *trained.task.size), generator=torch.Generator().manual_seed(SEED)
+    trained, saved = load_trained(folder, settings, "cpu"), saved_network(folder)
+    exportable = Exportable(
+        network=Logits(trained.network).eval(),
+        images=random_images(trained.task) if data is None else real_images(data),
+        description=describe_use(saved_task(folder), saved),
+        saved=saved,
+        settings=settings,
+        data=data,
+        tell=tell,
     )
-    description = describe_use(saved_task(folder), saved_network(folder))
-    network = Logits(trained.network).eval()
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = partial / path.name
     try:
         partial.mkdir()
-        exporter.write(network, images, description, partial / path.name)
-        (partial / path.name).replace(path)
+        if not exporter.suffix:
+            target.mkdir()
+        exporter.write(exportable, target)
+        if path.is_dir():  # an earlier export, which a folder cannot be moved onto
+            path.rename(partial / "earlier")
+        target.replace(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be written ({error.strerror or error}). Change -o.") from error
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
@@ -131,6 +131,11 @@ class Classification:
     def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """The classes."""
         return {"axes": ["rows", "columns"], "labels": list(architecture["class_names"])}
+
+    def inference_script(self, saved: SavedNetwork) -> InferenceScript:
+        """The table of `predict`."""
+        values = {"image_channels": saved.architecture["channels"]}
+        return InferenceScript("infer_table.py.j2", values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `Classifier`."""

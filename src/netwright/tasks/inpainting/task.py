@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.tasks.inpainting.settings import choose_masks, choose_preparation
 
 if TYPE_CHECKING:
@@ -136,6 +136,13 @@ class Inpainting:
     def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """The masks: what is missing is zero in the input."""
         return {"axes": ["rows", "columns"], "labels": [], "masks": dict(architecture["masks"])}
+
+    def inference_script(self, saved: SavedNetwork) -> InferenceScript:
+        """Restored pictures. What is missing of them must be given."""
+        lacks = ("It needs a mask for each picture: those that netwright draws by itself come from torch.",)
+        return InferenceScript(
+            "inpainting/infer.py.j2", {"image_channels": saved.architecture["channels"]}, lacks
+        )
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """An `Inpainter`."""

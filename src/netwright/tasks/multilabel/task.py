@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
-from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.tasks.multilabel.thresholds import FILE as THRESHOLDS
 
 if TYPE_CHECKING:
@@ -133,6 +133,15 @@ class Multilabel:
     def describe_use(self, architecture: Mapping[str, Any]) -> dict[str, Any]:
         """The labels."""
         return {"axes": ["rows", "columns"], "labels": list(architecture["label_names"])}
+
+    def inference_script(self, saved: SavedNetwork) -> InferenceScript:
+        """The table of `predict`."""
+        from netwright.tasks.multilabel.thresholds import read_thresholds
+
+        labels = self.network_task(saved.architecture).classes
+        thresholds = list(read_thresholds(saved.folder, labels).values)
+        values = {"image_channels": saved.architecture["channels"], "thresholds": thresholds}
+        return InferenceScript("infer_table.py.j2", values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `LabelPredictor`."""

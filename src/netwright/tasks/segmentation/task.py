@@ -11,7 +11,7 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.volumes.regions import IGNORED, Region
 from netwright.errors import MemoryShortage, SettingsError
 from netwright.execution.notes import say_once
-from netwright.tasks.base import Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
 from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ ORIENTATION = (
     "right to left, y its rows from bottom to top"
 )
 """Of the axes that a network sees, in words."""
+
+
+SURROUNDED = "The network sees the surroundings of each window, too: only netwright predicts with it."
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,29 @@ class Segmentation:
             written = [values[index] for index in task.written]
             return {**use, "labels": list(task.scored), "label_values": written, "writing": WRITING}
         return {**use, "labels": [BACKGROUND, *task.label_names], "label_values": values}
+
+    def inference_script(self, saved: SavedNetwork) -> InferenceScript:
+        """Label maps, without a CRF; none for a network that sees surroundings at low resolution."""
+        from netwright.data.io.images import COLOUR, GREY
+        from netwright.data.volumes.preprocessing import PreprocessingSettings
+        from netwright.tasks.segmentation.postprocessing import read_fitted
+
+        names = tuple(saved.architecture.get("channel_names", ()))
+        steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
+        flat = steps["size"][2] == 1 and names in ((), GREY, COLOUR)
+        surrounded = steps["low_resolution"] is not None
+        values = {
+            "preprocessing": steps,  # also those that an older version did not write
+            "image_channels": saved.architecture["channels"] // (2 if surrounded else 1),
+            "slice_axis": saved.architecture.get("slice_axis"),
+            "pictures": flat,
+        }
+        if surrounded:
+            return InferenceScript(None, values, (SURROUNDED,))
+        fitted = read_fitted(saved.folder)
+        without = fitted is not None and fitted.kept
+        lacks = ("Without the CRF that netwright applies: labels are those of the network alone.",) * without
+        return InferenceScript("segmentation/infer.py.j2", values, lacks)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """With the CRF that was kept for it, if one was."""

@@ -1,0 +1,43 @@
+"""``infer.py``: a script of a page that uses an exported network as `predict` does, without netwright or torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from netwright.files import write_json, write_text
+from netwright.tasks import TASKS
+from netwright.tasks.base import InferenceScript, SavedNetwork
+
+DESCRIPTION = "inference.json"
+SCRIPT = "infer.py"
+
+
+def write_use(saved: SavedNetwork, use: Mapping[str, Any], path: Path) -> InferenceScript:
+    """Write the description of an exported network, and the script that uses it where there can be one.
+
+    Args:
+        saved: the network as it is saved.
+        use: the description.
+        path: the folder of the export.
+
+    Returns:
+        The script, which says what it lacks.
+    """
+    script = TASKS[use["task"]].inference_script(saved)
+    described = {**use, **script.values, "lacks": list(script.lacks)}
+    write_json(path / DESCRIPTION, described)
+    if script.template is not None:
+        environment = Environment(
+            loader=PackageLoader("netwright.tasks", "."),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+        write_text(path / SCRIPT, environment.get_template(script.template).render(use=described))
+    return script

@@ -1,0 +1,393 @@
+"""ONNX exports: `infer.py` predicts what netwright predicts, in a process without netwright and torch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import netwright as package
+from commands import in_this_process
+from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.io.volumes import read_image
+from netwright.data.volumes.geometry import _resampled
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import ExportError, SettingsError, StorageError
+from netwright.files import read_json, write_json
+from netwright.models.export import EXPORTERS, exporter_of
+from netwright.models.export.base import Exportable, require_same_outputs
+from netwright.models.export.description import describe_use
+from netwright.models.export.differences import first_different_layer
+from netwright.models.export.onnx import converted, converted_otherwise, runner
+from netwright.models.export.script import write_use
+from netwright.models.export.tracing import traces
+from netwright.nn.ensemble import Ensemble
+from netwright.tasks import TASKS
+from netwright.tasks.base import Predictor, SavedNetwork
+from processes import run
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+onnx_ir = pytest.importorskip("onnx_ir")
+
+MARGIN = 1e-3
+"""Voxels whose two best probabilities differ by less may have another label."""
+
+ALONE = """
+import json, runpy, sys
+for name in ("netwright", "torch", "monai"):
+    sys.modules[name] = None
+for script, arguments in json.load(open(sys.argv[1])):
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+"""
+
+RANDOM = np.random.default_rng(5)
+TURNED = np.array([[0, 0, 1.1, 3], [-0.9, 0, 0, 40], [0, -1.6, 0, 20], [0, 0, 0, 1]])
+"""An affine whose axes run to other sides than those of RAS, in another order, with voxels of other sizes."""
+
+
+def volume(path: Path, shape: Sequence[int], affine: Any = TURNED) -> Path:
+    """Two balls in noise, and a background of zeros at one side."""
+    places = np.indices(shape[:3])
+    values = RANDOM.normal(100, 20, shape)
+    for centre, radius in ((np.array(shape[:3]) / 2.2, 5), (np.array(shape[:3]) / 1.5, 3)):
+        inside = ((places - centre.reshape(3, 1, 1, 1)) ** 2).sum(0) < radius**2
+        values[inside] += 150
+    values[:2] = 0
+    nib.save(nib.Nifti1Image(np.rint(values).astype(np.int16), affine), path)
+    return path
+
+
+def alone(folder: Path, jobs: Sequence[tuple[Path, Sequence[object]]]) -> str:
+    """Runs scripts in one process that has neither netwright nor torch; what they said."""
+    file = folder / "jobs.json"
+    file.write_text(json.dumps([[str(script), list(map(str, arguments))] for script, arguments in jobs]))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = run([sys.executable, "-I", "-c", ALONE, file], cwd=folder, env=clean)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def exported(network: nn.Module, saved: SavedNetwork, target: Path, like: Path | None = None) -> Path:
+    """The export of a network that is of no run. ``like``: an export of the same network, prepared for otherwise."""
+    task = TASKS[saved.architecture["task"]]
+    shape = task.network_task(saved.architecture)
+    target.mkdir(parents=True)
+    use = describe_use(task, saved)
+    if like is not None:
+        shutil.copy(like / "network.onnx", target)
+        write_use(saved, {**read_json(like / "inference.json"), **use}, target)
+        return target
+    images = torch.randn(2, shape.channels, *shape.size)
+    EXPORTERS["onnx"].write(Exportable(network, images, use, saved), target)
+    return target
+
+
+def segmenter(
+    folder: Path, preprocessing: Mapping[str, Any], architecture: Mapping[str, Any]
+) -> tuple[Predictor, SavedNetwork]:
+    """A tiny network of two layers, prepared for as ``preprocessing`` says; its outputs are far from even."""
+    torch.manual_seed(0)
+    described = {
+        "task": "segmentation",
+        "channels": 1,
+        "size": [16, 16, 8],
+        "label_names": ["ball", "core"],
+        "label_values": [0, 3, 7],
+        **architecture,
+    }
+    steps = PreprocessingSettings(**{"spacing": (1, 1, 1), "size": (16, 16, 8), **preprocessing}).to_dict()
+    saved = SavedNetwork(folder, described, steps)
+    layer = nn.Conv3d if len(described["size"]) == 3 else nn.Conv2d
+    outputs = len(described.get("regions", ())) or 3
+    network = nn.Sequential(
+        layer(described["channels"], 4, 3, padding=1), nn.ReLU(), layer(4, outputs, 5, padding=2)
+    )
+    for parameter in network.parameters():
+        parameter.data *= 4
+    return TASKS["segmentation"].predictor(network.eval(), saved, "cpu"), saved
+
+
+def require_same_labels(predictor: Any, image: Path, ours: Path, theirs: Path) -> None:
+    """Label maps agree but where two probabilities, interpolated on the image's grid, are nearly the same."""
+    expected, found = nib.load(ours), nib.load(theirs)
+    np.testing.assert_array_equal(expected.affine, found.affine)
+    wanted, given = np.asarray(expected.dataobj), np.asarray(found.dataobj)
+    assert wanted.shape == given.shape
+    assert wanted.ndim > 3 or len(np.unique(wanted)) > 1
+    if (wanted != given).any():
+        assert (wanted != given).mean() < 1e-3
+        close = margins(predictor, image) < MARGIN
+        assert close[wanted != given].all()
+
+
+def margins(predictor: Any, image: Path) -> Any:
+    """By how much the two best probabilities of each voxel of a file differ, for regions from a half."""
+    read = read_image([image])
+    prepared = predictor._prepared(read, [image])
+    geometry = prepared.geometry
+    steps = [1 / scale for scale in geometry.scale]
+    scores = np.stack(
+        list(_resampled(predictor.probabilities(prepared.image, prepared.air), geometry._targets(), steps))
+    )
+    if predictor.task.regions:
+        return read.grid.from_canonical(abs(scores - 0.5).min(0))
+    best = np.sort(scores, axis=0)
+    return read.grid.from_canonical(best[-1] - best[-2])
+
+
+REGIONS = [
+    {"name": "all", "labels": [1, 2], "written": 1},
+    {"name": "core", "labels": [2], "written": 2},
+]
+VOLUMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as they are": ({}, {}),
+    "coarser": ({"spacing": (1.5, 1.5, 1.5), "pad_value": "air"}, {}),
+    "finer": ({"spacing": (0.8, 0.8, 1.9), "normalise": "minmax"}, {}),
+    "resized": ({"resize": True, "pad_value": "air"}, {}),
+    "stretched": ({"resize": True, "pad": False, "normalise": "none"}, {}),
+    "native, nonzero": ({"spacing": "native", "foreground": "nonzero", "pad_value": "air"}, {}),
+    "CT": ({"normalise": "modality", "ct_intensities": ((40, 220, 110, 35),)}, {}),
+    "regions": ({}, {"regions": REGIONS}),
+    "slices": ({"spacing": (1.2, 2.5, 1.2)}, {"size": [16, 8], "slice_axis": 1}),
+    "two channels": ({}, {"channels": 2}),
+}
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list[tuple[Path, ...]]]]:
+    """By variant: the predictor; images with the label maps of netwright and of the script."""
+    folder = tmp_path_factory.mktemp("segmented")
+    small, large = (
+        volume(folder / "small.nii.gz", (13, 15, 11)),
+        volume(folder / "large.nii.gz", (30, 22, 19)),
+    )
+    several = volume(folder / "several.nii.gz", (14, 14, 12, 2), np.diag([1.0, 1, 1, 1]))
+    results: dict[str, tuple[Any, list[tuple[Path, ...]]]] = {}
+    jobs: list[tuple[Path, Sequence[object]]] = []
+    for name, (preprocessing, architecture) in VOLUMES.items():
+        predictor, saved = segmenter(folder, preprocessing, architecture)
+        like = None if architecture or not results else folder / "as they are" / "export"
+        export, pairs = exported(predictor.network, saved, folder / name / "export", like), []
+        images = {"as they are": [small, large, several], "two channels": [several]}.get(name, [small, large])
+        for image in images:
+            (ours,) = predictor.predict(image, folder / name / f"ours-{image.name}")
+            theirs = folder / name / f"theirs-{image.name}"
+            jobs.append((export / "infer.py", [image, theirs]))
+            pairs.append((image, ours, theirs))
+        results[name] = predictor, pairs
+    alone(folder, jobs)
+    return results
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_label_maps_are_those_of_predict(segmented: dict[str, Any], name: str) -> None:
+    predictor, pairs = segmented[name]
+    for image, ours, theirs in pairs:
+        require_same_labels(predictor, image, ours, theirs)
+
+
+def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
+    """In colours, in grey with opacity and larger than a window, of 8 and of 16 bits."""
+    steps = {"size": (16, 16, 1), "spacing": (1, 1, 1)}
+    shape = {"size": [16, 16], "slice_axis": 2}
+    jobs, pairs = [], []
+    for channels, kinds in ((1, ("L", "LA", "I;16", "1")), (3, ("RGB", "RGBA", "P"))):
+        names = ["grey"] if channels == 1 else ["red", "green", "blue"]
+        architecture = {**shape, "channels": channels, "channel_names": names}
+        predictor, saved = segmenter(tmp_path, steps, architecture)
+        export = exported(predictor.network, saved, tmp_path / str(channels))
+        for kind in kinds:
+            image = picture(tmp_path / f"{channels}-{kind.replace(';', '')}.png", kind)
+            (ours,) = predictor.predict(image, tmp_path / "ours")
+            theirs = tmp_path / f"theirs-{image.name}"
+            jobs.append((export / "infer.py", [image, theirs]))
+            pairs.append((ours, theirs))
+    alone(tmp_path, jobs)
+    for ours, theirs in pairs:
+        wanted, given = np.asarray(Image.open(ours)), np.asarray(Image.open(theirs))
+        assert len(np.unique(wanted)) > 1
+        assert (wanted != given).mean() < 1e-3, ours.name
+
+
+def picture(path: Path, kind: str = "RGB", size: tuple[int, int] = (21, 27)) -> Path:
+    """Noise in one of Pillow's modes, with a bright field."""
+    pixels = RANDOM.integers(0, 160, (*size, 4), dtype=np.uint8)
+    pixels[4:12, 5:20] += 90
+    if kind == "I;16":
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 250).save(path)
+    else:
+        Image.fromarray(pixels).convert("RGBA" if kind == "RGBA" else kind).save(path)
+    return path
+
+
+PREPARATION = {
+    "settings": {"size": [12, 16], "normalise": "zscore", "fit": "pad"},
+    "channels": ["red", "green", "blue"],
+    "depth": "uint8",
+    "means": [90.0, 100.0, 110.0],
+    "stds": [50.0, 55.0, 60.0],
+}
+
+
+def pictured(folder: Path, task: str, architecture: Mapping[str, Any], network: nn.Module) -> Any:
+    """A predictor of a task for pictures, the script of its export, and jobs for nothing yet."""
+    described = {"task": task, "channels": 3, "size": [12, 16], **architecture}
+    saved = SavedNetwork(folder, described, PREPARATION)
+    predictor = TASKS[task].predictor(network.eval(), saved, "cpu")
+    return predictor, exported(network, saved, folder / task) / "infer.py"
+
+
+def sorter(outputs: int) -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, outputs)
+    )
+
+
+def rows(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> None:
+    pictures, drawn = tmp_path / "pictures", tmp_path / "masks"
+    for at, kind in enumerate(("RGB", "RGBA", "L", "P")):
+        (pictures / "more").mkdir(parents=True, exist_ok=True)
+        picture(pictures / ("more" if at % 2 else ".") / f"{at}.png", kind, (9 + 8 * at, 20))
+    drawn.mkdir()
+    one = picture(tmp_path / "one.png")
+    mask = np.zeros((21, 27), np.uint8)
+    mask[6:12, 4:11] = 255
+    Image.fromarray(mask).save(drawn / "one.png")
+    labels = ["bars", "disc", "noise"]
+    classes, class_script = pictured(tmp_path, "classification", {"class_names": labels}, sorter(3))
+    write_json(tmp_path / "thresholds.json", {"values": [0.4, 0.5, 0.6], "chosen": True})
+    several, several_script = pictured(tmp_path, "multilabel", {"label_names": labels}, sorter(3))
+    restored, restored_script = pictured(
+        tmp_path, "inpainting", {"masks": MaskSettings().to_dict()}, nn.Conv2d(3, 3, 5, padding=2)
+    )
+    (class_table,) = classes.predict(pictures, tmp_path / "classes")
+    (label_table,) = several.predict(pictures, tmp_path / "labels")
+    (restored_picture,) = restored.predict(one, tmp_path / "restored", masks=drawn)
+    alone(
+        tmp_path,
+        [
+            (class_script, [pictures, tmp_path / "classes.csv"]),
+            (several_script, [pictures, tmp_path / "labels.csv"]),
+            (restored_script, [one, drawn / "one.png", tmp_path / "restored.png"]),
+        ],
+    )
+    for ours, theirs, first in ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1)):
+        wanted, given = rows(ours), rows(tmp_path / theirs)
+        assert len(wanted) == 5
+        assert [row[:first] for row in wanted] == [row[:first] for row in given]
+        numbers = [np.array([row[first:] for row in table[1:]], float) for table in (wanted, given)]
+        np.testing.assert_allclose(*numbers, atol=2e-6)
+    wanted, given = (np.asarray(Image.open(at), int) for at in (restored_picture, tmp_path / "restored.png"))
+    assert abs(wanted - given).max() <= 1
+    assert (wanted != given).mean() < 0.01
+
+
+class Branching(nn.Module):
+    """Its computation depends on the values of its images."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images if images.mean() > 0 else -images
+
+
+def test_a_network_that_cannot_be_traced_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"cannot trace the network: .*Nothing was written"):
+        EXPORTERS["onnx"].write(Exportable(Branching(), torch.ones(2, 1, 4, 4), {}), tmp_path)
+
+
+def test_the_layer_that_differs_is_named(tmp_path: Path) -> None:
+    """An export whose second convolution has other weights."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.Conv2d(3, 1, 1)).eval()
+    images = torch.randn(2, 1, 16, 16)
+    traced = next(traces(network, images))
+    changed = converted(traced, {})
+    name = next(name for name in changed.model.graph.initializers if name.endswith("2.weight"))
+    weight = changed.model.graph.initializers[name]
+    weight.const_value = onnx_ir.tensor(weight.const_value.numpy() * 1.01, name=name)
+    changed.save(tmp_path / "changed.onnx")
+    with pytest.raises(
+        ExportError, match=r"differs .* The first layer that differs is 2\. Nothing was written"
+    ):
+        require_same_outputs(
+            network,
+            runner(tmp_path / "changed.onnx"),
+            images,
+            lambda batch: converted_otherwise(changed, batch),
+        )
+    assert first_different_layer(network, traced.program, images) is None
+    network[2] = nn.Conv2d(2, 3, 3)
+    assert first_different_layer(network, traced.program, images) == "2"
+
+
+def test_a_run_is_exported_and_checked_on_its_cases(old_runs: Path) -> None:
+    """The user's network for pictures, by the command."""
+    done = in_this_process("export", "marl", "--format", "onnx", "--trust-code", cwd=old_runs)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "exported   marl-onnx" in lines
+    assert any(line.startswith("checked    on 6 real images; outputs differ by at most ") for line in lines)
+    folder = old_runs / "marl-onnx"
+    assert sorted(file.name for file in folder.iterdir()) == ["infer.py", "inference.json", "network.onnx"]
+    assert read_json(folder / "inference.json")["sides"] == {"multiples_of": [16, 16]}
+    for place in (Path(package.__file__).parents[1], Path(torch.__file__).parents[1], old_runs):
+        for file in folder.iterdir():
+            assert str(place).encode() not in file.read_bytes()
+    refused = in_this_process(
+        "export", "marl", "--format", "onnx", "--trust-code", "-o", "marl-onnx", cwd=old_runs
+    )
+    assert "marl-onnx already exists, and is kept" in refused.stderr
+    (folder / "infer.py").unlink()
+    run = package.open_run(old_runs / "marl", trust_code=True)
+    assert run.export(folder, format="onnx", overwrite=True) == folder
+    assert (folder / "infer.py").exists()
+    trained = run.network()
+    images = torch.randn(3, trained.task.channels, 32, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            runner(folder / "network.onnx")(images), trained.network.cpu()(images), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_what_cannot_be_is_refused(old_runs: Path, tmp_path: Path) -> None:
+    run = package.open_run(old_runs / "marl", trust_code=True)
+    with pytest.raises(SettingsError, match=r"marl\.onnx is not a name for onnx: expected a folder"):
+        run.export(tmp_path / "marl.onnx", format="onnx")
+    with pytest.raises(SettingsError, match="torch-export has no quantised networks"):
+        exporter_of("torch-export", quantise=True)
+    (tmp_path / "marl-onnx").mkdir()
+    (tmp_path / "marl-onnx" / "mine").touch()
+    with pytest.raises(StorageError, match="marl-onnx is a folder: expected a new one"):
+        run.export(tmp_path, format="onnx", overwrite=True)
+    assert (tmp_path / "marl-onnx" / "mine").exists()
+
+
+def test_an_ensemble_is_exported_whole(tmp_path: Path) -> None:
+    members = [nn.Conv3d(1, 2, 3, padding=1), nn.Conv3d(1, 2, 1)]
+    network, images = Ensemble(members, (0.7, 0.3), (0,)), torch.randn(2, 1, 8, 8, 8)
+    EXPORTERS["onnx"].write(Exportable(network, images, {"task": "segmentation"}), tmp_path)
+    other = torch.randn(1, 1, 16, 8, 24)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            runner(tmp_path / "network.onnx")(other), network(other), rtol=1e-4, atol=1e-5
+        )
