@@ -96,6 +96,7 @@ def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
     return folder
 
 
+@pytest.mark.cluster
 def test_killed_and_stopped_it_goes_on_with_the_same_trainings(
     shapes: Path, netwright: Command, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ import netwright as package
 from netwright_tests import EXECUTABLE, SMALL
 from processes import Search, finish, run, searching, wait_until
 
+pytestmark = pytest.mark.cluster
 TRIALS = 12
 SEARCH = ("--recipe", "segnas4", "--verdict-hours", "0", "--trials", str(TRIALS), "--seed", "5", *SMALL)
 

@@ -69,6 +69,7 @@ def test_killed_lost_and_stopped_it_equals_the_uninterrupted_search(
     require_same(folder, straight)
 
 
+@pytest.mark.cluster
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     endless = ("--set", "supernet.steps=100000", "--set", "supernet.checkpoint_seconds=1000")

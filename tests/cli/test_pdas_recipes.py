@@ -34,6 +34,7 @@ EVERY = [
 ]
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(("recipe", "killed"), EVERY)
 def test_killed_and_resumed_to_its_report(
     recipe: str, killed: bool, netwright: Command, request: pytest.FixtureRequest, tmp_path: Path

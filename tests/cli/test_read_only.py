@@ -82,6 +82,7 @@ def read_only(folder: Path) -> Reader:
     return all_of
 
 
+@pytest.mark.cluster
 def test_a_run_on_a_read_only_disk_is_looked_at_and_used(kept: Path, tmp_path: Path, dataset: Path) -> None:
     before = contents(kept)
     image = sorted((dataset / "imagesTr").iterdir())[0]

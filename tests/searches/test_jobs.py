@@ -26,6 +26,7 @@ from netwright.training.files import CHECKPOINT, CURVES, LOG, WEIGHTS
 from netwright.training.outcome import Outcome
 from processes import wait_until
 
+pytestmark = pytest.mark.cluster
 EPOCHS = 8
 
 

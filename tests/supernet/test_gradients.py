@@ -32,7 +32,9 @@ NAMES = SPACE.supernet(TASK)
 """For its steps alone."""
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+@pytest.fixture(
+    params=[pytest.param(1, id="one thread"), pytest.param(2, id="two threads", marks=pytest.mark.slow)]
+)
 def thread_count(request: pytest.FixtureRequest) -> Iterator[int]:
     with threads(request.param):
         yield request.param

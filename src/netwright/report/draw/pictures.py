@@ -22,7 +22,7 @@ LONGEST = 192
 def png_uri(pixels: NDArray[np.uint8]) -> str:
     """Rows, columns and red, green, blue as a picture inside the page."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(pixels).save(buffer, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
