@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from netwright.errors import RunError, StorageError
+
+PARTIAL = ".partial"
+"""The ending of files, and of folders with a file, that are being written. A kill leaves them behind."""
+_WRITER = re.compile(rf"\.(\d+){re.escape(PARTIAL)}$")
 
 
 def json_text(value: Any) -> str:
@@ -43,7 +49,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written (a full disk, say).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -56,6 +62,38 @@ def write_text(path: Path, text: str) -> None:
             f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
             "'netwright resume'; nothing finished is lost."
         ) from error
+
+
+def remove_partial(root: Path, but: Callable[[Path], bool] = lambda folder: False) -> None:
+    """Removes what processes have left in a folder that were killed while they wrote.
+
+    Args:
+        root: the folder. The caller knows that nobody writes to it now, except that a running process of this machine
+            may `write_text`: what is being written stays.
+        but: whether a folder below it is left alone, with all that is in it.
+    """
+    for parent, folders, files in os.walk(root):
+        at = Path(parent)
+        for name in files:
+            if name.endswith(PARTIAL) and not _is_written_now(name):
+                (at / name).unlink(missing_ok=True)
+        for name in [name for name in folders if name.endswith(PARTIAL)]:
+            shutil.rmtree(at / name, ignore_errors=True)
+        folders[:] = [name for name in folders if not (name.endswith(PARTIAL) or but(at / name))]
+
+
+def _is_written_now(name: str) -> bool:
+    """Whether the process that writes a temporary file still runs on this machine."""
+    writer = _WRITER.search(name)
+    if writer is None:
+        return False
+    try:
+        os.kill(int(writer[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # a process of another user
+        return True
+    return True
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

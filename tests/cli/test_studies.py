@@ -75,6 +75,7 @@ def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_with
     assert run.best.words in (tmp_path / "report.html").read_text(encoding="utf-8")
     again = netwright("resume", *study, "-o", tmp_path / "c")
     assert (again.returncode, f"is finished, in {tmp_path / 'b'}" in again.stderr) == (1, True)
+    assert first.status().phase == "finished", "though that was elsewhere"
     assert netwright("resume", tmp_path / "lab").returncode == 0
     assert first.status().phase == "finished"
 

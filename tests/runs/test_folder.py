@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder
 from netwright.runs.results import read_results
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
-from processes import finish, line_of
+from processes import finish, line_of, run
 
 SPLITS = Splits(("a", "b"), ("c",), ("d",))
 
@@ -118,6 +119,34 @@ def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None
     assert not folder.in_use()
     with folder.locked():
         assert folder.lock_file.read_text() == str(os.getpid())
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_that_holds_the_run(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom netwright import files\n"
+        "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_text(Path(sys.argv[1]), 'half')\n"
+    )
+    others = [folder.trained(3) / "architecture.json", folder.root / "fold-1" / "cost.json"]
+    texts = [folder.root / "cost.json", folder.contestant("random") / "architecture.json", *others]
+    for path in texts:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert run([sys.executable, "-c", code, path]).returncode == -signal.SIGKILL
+    (folder.root / "fold-1" / "run.lock").touch()
+    weights = folder.trial(0) / "weights.safetensors.partial"
+    weights.mkdir(parents=True)
+    (weights / "half").touch()
+    written = folder.root / f".report.html.{os.getpid()}.partial"
+    written.touch()
+
+    def left() -> set[Path]:
+        return {path for path in folder.root.rglob("*") if path.name.endswith(".partial")}
+
+    assert len(left()) == 6
+    with folder.locked():
+        assert {path.parent for path in left()} == {path.parent for path in others} | {written.parent}
+    assert written.exists(), "its process runs"
 
 
 @pytest.mark.parametrize("name", ["run.lock", "trials", "trials/0000/log.txt"])

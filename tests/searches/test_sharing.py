@@ -318,3 +318,12 @@ def test_a_task_for_one_is_done_by_one(place: Place) -> None:
         one.release(0)
     with backend.driving(place, "c") as later:
         assert later.reserve("comparison") is None, "those that have ended hold nothing"
+
+
+def test_a_finished_study_that_goes_on_is_unfinished_for_all(place: Place) -> None:
+    assert backend.register_run(place, "as begun", "{}")
+    with backend.driving(place, "a") as one:
+        one.finish()
+    assert backend.finished(place) == "a"
+    backend.reopen(place, "with more hours")
+    assert backend.registered_run(place) == backend.KeptRun("with more hours", "{}")

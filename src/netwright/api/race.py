@@ -28,6 +28,7 @@ from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import OPENINGS, RESULT
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
+from netwright.runs.storage import reopen
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.components import open_study
 from netwright.searches.multi_fidelity import MultiFidelitySearch
@@ -152,6 +153,7 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
         folder.change_settings(changes)
+        reopen(folder)
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:

@@ -14,7 +14,7 @@ from netwright.comparison.retrain import ContestantJob, cases_of, train_protocol
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, RunError, SettingsWarning
 from netwright.execution.resources import available_cores
-from netwright.files import file_stamp
+from netwright.files import file_stamp, remove_partial
 from netwright.models.export import DEFAULT, exporter_of
 from netwright.models.export.base import ExportData, silent
 from netwright.models.export.trained import export_path, export_trained
@@ -186,6 +186,7 @@ class Run:
         )
         self.folder.require_within()
         with held(folder.with_suffix(".lock"), folder):
+            remove_partial(folder)
             outcome = train_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")

@@ -27,7 +27,7 @@ from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Done, Job, run_jobs
-from netwright.files import write_json
+from netwright.files import PARTIAL, write_json
 from netwright.models.store import describe_trained
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
@@ -314,7 +314,7 @@ def keep_network(
     describe_trained(folder, settings, prepared, choice, None)
     for name in (CURVES, WEIGHTS):
         if (source / name).exists():
-            partial_copy = folder / f"{name}.partial"
+            partial_copy = folder / f"{name}{PARTIAL}"
             shutil.copyfile(source / name, partial_copy)
             partial_copy.replace(folder / name)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from netwright.data.volumes.slabs import Slabs
 from netwright.errors import RunError, StorageError
-from netwright.files import read_json, write_json
+from netwright.files import PARTIAL, read_json, write_json
 from netwright.training.files import WEIGHTS
 
 OUTPUTS, INDEX = "validation-outputs.bin", "validation-outputs.json"
@@ -124,7 +124,7 @@ def keep_outputs(
     Raises:
         StorageError: there is not enough room.
     """
-    path, partial = folder / OUTPUTS, folder / f".{OUTPUTS}"
+    path, partial = folder / OUTPUTS, folder / f".{OUTPUTS}{PARTIAL}"
     (folder / INDEX).unlink(missing_ok=True)
     shapes: list[tuple[int, ...]] = []
     axes: list[int | None] = []

@@ -18,7 +18,7 @@ import yaml
 
 from netwright.data.splits import Splits
 from netwright.errors import FolderTaken, RunError, StorageError
-from netwright.files import read_json, write_json, write_text
+from netwright.files import read_json, remove_partial, write_json, write_text
 from netwright.runs.versions import made_with
 from netwright.settings import MADE_WITH, RunSettings, read_settings
 
@@ -112,13 +112,20 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Holds the run for writing. The system releases it however this process ends.
 
+        What an earlier process was writing when it was killed is removed.
+
         Raises:
             RunError: another process holds it.
             StorageError: the run cannot be written to, or a link in it leads elsewhere.
         """
         self.require_within()
         with held(self.lock_file, self.root):
+            remove_partial(self.root, self._has_own_lock)
             yield
+
+    def _has_own_lock(self, folder: Path) -> bool:
+        """Whether other locks say who may write to a folder: those of ``trained``, or that of a run in this one."""
+        return folder == self.trained(0).parent or (folder / self.lock_file.name).exists()
 
     def require_within(self) -> None:
         """Refuses to write to a run in which a link leads elsewhere.

@@ -136,6 +136,31 @@ def drivers(place: Place) -> tuple[str, ...]:
         return drivers_of(_engine(place), place)
 
 
+def finished(place: Place) -> str | None:
+    """The run folder in which the study was finished; None: it is not.
+
+    Raises:
+        StorageError: the database cannot be reached or read.
+    """
+    kept = registered_run(place)
+    return None if kept is None else kept.finished
+
+
+def reopen(place: Place, settings: str) -> None:
+    """Notes that a study goes on that was finished, with other settings.
+
+    Args:
+        place: of the study.
+        settings: the text of ``run.yaml``.
+
+    Raises:
+        StorageError: the database cannot be reached or written.
+    """
+    query = "UPDATE netwright_runs SET finished = NULL, settings = :settings WHERE study = :study"
+    with _explained(place), _engine(place).begin() as connection:
+        connection.execute(text(query), {"study": place.study, "settings": settings})
+
+
 @contextlib.contextmanager
 def itself(place: Place) -> Iterator[RDBStorage]:
     """The storage itself, for a few questions that read little. The user needs no permission to write.

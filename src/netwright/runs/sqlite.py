@@ -56,6 +56,15 @@ def drivers(place: Place) -> tuple[str, ...]:
     return ()
 
 
+def finished(place: Place) -> str | None:
+    """None: the run folder itself says so."""
+    return None
+
+
+def reopen(place: Place, settings: str) -> None:
+    """Nothing to do: only the run folder has its settings."""
+
+
 @contextlib.contextmanager
 def itself(place: Place) -> Iterator[RDBStorage]:
     """The storage itself, for a few questions that read little. SQLite opens the file for reading alone."""

@@ -15,7 +15,7 @@ from netwright.objective import ObjectiveSettings
 from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import read_results
-from netwright.runs.storage import drivers_elsewhere
+from netwright.runs.storage import drivers_elsewhere, finished_elsewhere
 from netwright.runs.summary import SearchSummary, read_summary, summary_of
 from netwright.runs.trials import RUNNING, TrialRecord, path_of
 from netwright.settings import RunSettings
@@ -139,7 +139,8 @@ def read_status(folder: RunFolder) -> RunStatus:
     """
     settings = folder.settings()
     summary, spent = read_summary(folder, settings)
-    return _status(folder, settings, summary, spent, drivers_elsewhere(folder))
+    drivers, finished = drivers_elsewhere(folder), finished_elsewhere(folder) is not None
+    return _status(folder, settings, summary, spent, drivers, finished=finished)
 
 
 def status_of(
@@ -162,6 +163,8 @@ def _status(
     summary: SearchSummary,
     seconds: float,
     drivers: tuple[str, ...] = (),
+    *,
+    finished: bool = False,
 ) -> RunStatus:
     """The state of the run.
 
@@ -171,12 +174,13 @@ def _status(
         summary: of its search.
         seconds: that the search took so far.
         drivers: that work on a study which several may share, if they were asked for.
+        finished: whether another one of them has finished it, in a folder of its own.
     """
     describe = _describer(settings)
     best, race = summary.best, summary.race
     counts, distinct = summary.counts, settings.budget.count == "distinct"
-    finished = counts["total"] - counts[RUNNING]
-    phase = _phase(folder, drivers)
+    ended = counts["total"] - counts[RUNNING]
+    phase = _phase(folder, drivers, finished)
     if phase != "searching":
         counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
     return RunStatus(
@@ -185,7 +189,7 @@ def _status(
         dataset=settings.dataset.path.name,
         phase=phase,
         trials=counts,
-        counted=race.begun if race is not None else finished - (counts["cached"] if distinct else 0),
+        counted=race.begun if race is not None else ended - (counts["cached"] if distinct else 0),
         budget_trials=None if settings.supernet is not None else settings.budget.trials,
         budget_seconds=None if settings.budget.hours is None else settings.budget.hours * 3600.0,
         seconds=seconds,
@@ -238,11 +242,11 @@ def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
     return describe
 
 
-def _phase(folder: RunFolder, drivers: tuple[str, ...]) -> str:
+def _phase(folder: RunFolder, drivers: tuple[str, ...], finished: bool) -> str:
     if (folder.root / FINISHED).exists():
         return "finished"
     if not drivers and not folder.in_use():
-        return "stopped"
+        return "finished" if finished else "stopped"
     return "comparing" if (folder.root / COMPARING).exists() else "searching"
 
 

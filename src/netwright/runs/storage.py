@@ -35,6 +35,12 @@ class Backend(Protocol):
     def itself(self, place: Place) -> contextlib.AbstractContextManager[RDBStorage]:
         """The storage itself, for a few questions that read little. Readers need no permission to write."""
 
+    def finished(self, place: Place) -> str | None:
+        """The run folder in which the run was finished, as far as the database knows; None: it is not."""
+
+    def reopen(self, place: Place, settings: str) -> None:
+        """Notes that the run goes on, with other settings: the text of ``run.yaml``."""
+
     def reading(self, place: Place) -> contextlib.AbstractContextManager[BaseStorage]:
         """A copy of the storage, to be read. Changes to it do not reach the run."""
 
@@ -97,6 +103,26 @@ def storage_itself(folder: RunFolder) -> contextlib.AbstractContextManager[RDBSt
     """
     place = place_of(folder)
     return backend(place).itself(place)
+
+
+def finished_elsewhere(folder: RunFolder) -> str | None:
+    """The folder in which one of several drivers has finished the run's study; None: it is not finished, or has one.
+
+    Raises:
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    return backend(place).finished(place)
+
+
+def reopen(folder: RunFolder) -> None:
+    """Notes for all who share the run's study that it goes on, with the settings that the folder has now.
+
+    Raises:
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    backend(place).reopen(place, folder.settings_file.read_text(encoding="utf-8"))
 
 
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:

@@ -322,7 +322,6 @@ class Search:
 
     def _stop(self, trial: optuna.Trial) -> None:
         self._stored(trial, lambda: stop_trial(self._study, trial, TIME_IS_UP))
-        self._drop_checkpoint(trial.number)
 
     def _drop_checkpoint(self, number: int) -> None:
         """Removes the checkpoint of a trial whose result is stored. Before that, a kill would cost its training."""
@@ -359,7 +358,6 @@ class Search:
         if not self._stored(trial, lambda: store_outcome(self._study, trial, outcome, reward)):
             self._unfinished += [f for f in candidate.followers if self._driver.holds(f._trial_id)]
             return
-        self._drop_checkpoint(trial.number)
         self._keep_weights(trial.number, reward)
         self._count(cached=False)
         if not self._shortened():
@@ -386,6 +384,7 @@ class Search:
                 raise
             return False  # the server was away just now
         self._settled.add(held)
+        self._drop_checkpoint(trial.number)
         self._driver.release(held)
         return True
 

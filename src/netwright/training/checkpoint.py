@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.errors import RunError
-from netwright.training.weights import PARTIAL, write_tensors
+from netwright.files import PARTIAL
+from netwright.training.weights import write_tensors
 
 if TYPE_CHECKING:  # who asks for a training, or removes what one has left, need not wait for torch
     from torch import Tensor

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netwright.errors import RunError, StorageError
+from netwright.files import PARTIAL
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-PARTIAL = ".partial"
-"""The ending of the folder in which a file is written. safetensors makes temporary files there, which remain if the
-process is killed. The next writing of the file removes them with the folder."""
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -45,6 +42,7 @@ def write_tensors(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    # safetensors makes temporary files, which remain if the process is killed. The next writing removes them.
     folder = path.with_name(path.name + PARTIAL)
     partial = folder / path.name
     placed = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -1,0 +1,126 @@
+"""Runs whose candidates cost nothing, to be hit by faults as often as ``--fault-rounds`` says."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from netwright.api import create_run
+from netwright.planning.user_settings import UserSettings
+from netwright.runs import postgresql as backend
+from netwright.runs.folder import RunFolder
+from netwright.runs.own_databases import remember_database
+from netwright.runs.place import Place
+from postgresql_server import PostgreSQL
+from tabulated import LEASE, TRIALS, Drivers, drivers
+from whole_runs import Machine
+
+Run = Callable[..., Path]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fault-rounds",
+        type=int,
+        help="how often each fault happens, at another moment each time; real trainings: a tenth of that",
+    )
+
+
+@pytest.fixture(scope="session")
+def many(request: pytest.FixtureRequest) -> bool:
+    """Whether the command line asks for many rounds. Then faults also last as long as they do in earnest."""
+    return request.config.getoption("--fault-rounds", None) is not None
+
+
+def rounds_of(request: pytest.FixtureRequest, least: int) -> int:
+    """How often a fault happens: as often as the command line says, else ``least`` times."""
+    return int(request.config.getoption("--fault-rounds", None) or least)
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> range:
+    """The numbers of the rounds of a fault. They seed its moments."""
+    return range(rounds_of(request, 1))
+
+
+@pytest.fixture
+def trained_rounds(request: pytest.FixtureRequest) -> range:
+    """The numbers of the rounds of a fault with real trainings."""
+    return range(max(1, rounds_of(request, 1) // 10))
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """The machine before the test."""
+    return Machine.now()
+
+
+@pytest.fixture(scope="session")
+def template(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has not begun. None of its networks is ever trained."""
+    lease = {"storage.lease_seconds": LEASE}
+    user = UserSettings(trials=TRIALS, epochs=1, workers=1, verdict_hours=0, seed=5, assignments=lease)
+    folder = tmp_path_factory.mktemp("template") / "run"
+    return create_run(dataset, "segnas4", user, folder).folder.root
+
+
+@pytest.fixture
+def new_run(template: Path, tmp_path: Path) -> Run:
+    """Makes a run folder of its own: ``new_run(name, **settings by dotted name)``."""
+
+    def make(name: str, **changes: object) -> Path:
+        folder = shutil.copytree(template, tmp_path / name)
+        RunFolder(folder).change_settings({"machine.hang_minutes": 10.0, **changes})
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Drivers]:
+    """The drivers of a test."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+    with drivers(tmp_path) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def _database(_postgresql: PostgreSQL) -> str:
+    _postgresql.execute("CREATE DATABASE faults")
+    return "faults"
+
+
+@pytest.fixture
+def study(postgresql: PostgreSQL, _database: str, new_run: Run) -> Callable[..., list[Path]]:
+    """Makes run folders that share a new study: ``study(name, addresses, **settings by dotted name)``.
+
+    There is a folder for each address, at which it finds the server; None: where the server really is.
+    """
+    real = f"127.0.0.1:{postgresql.port}"
+
+    def make(name: str, addresses: Sequence[str | None] = (None, None), **changes: object) -> list[Path]:
+        folders = []
+        for address, letter in zip(addresses, "abcd", strict=False):
+            url = postgresql.url(_database).replace(real, address or real)
+            remember_database(url)
+            place = {"storage.url": url, "storage.study": name}
+            folders.append(new_run(f"{name}-{letter}", **place, **changes))
+        first = RunFolder(folders[0])
+        own = Place(postgresql.url(_database), name)
+        remember_database(own.url)
+        assert backend.register_run(own, first.settings_file.read_text(), first.splits_file.read_text())
+        return folders
+
+    return make
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Random moments, the same in each run of a test."""
+    return random.Random(request.node.name)

@@ -1,0 +1,79 @@
+"""One driver with its run folder: whatever is killed in it, the run ends as it would have."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tabulated import STOPPED, TRIALS, Drivers, at_a_random_moment, children, kill, reward_of
+from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
+
+pytestmark = pytest.mark.cluster
+
+
+def kill_a_worker(process: BaseProcess) -> None:
+    for worker in children(process):
+        with contextlib.suppress(psutil.Error):
+            worker.kill()
+
+
+def terminate(process: BaseProcess) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(60)
+
+
+FAULTS = {
+    "the driver": kill,
+    "the driver and its workers": lambda process: kill(process, workers=True),
+    "a worker": kill_a_worker,
+    "SIGTERM": terminate,
+}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "the driver and its workers",
+        "SIGTERM",
+        pytest.param("the driver", marks=pytest.mark.slow),
+        pytest.param("a worker", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_ends_as_if_nothing_had_happened(
+    fault: str,
+    rounds: range,
+    chance: random.Random,
+    new_run: Callable[..., Path],
+    fleet: Drivers,
+    machine: Machine,
+) -> None:
+    straight = new_run("straight")
+    fleet.conduct(straight)
+    expected = [(r.choice, r.reward, r.status) for r in require_whole(straight, TRIALS)]
+    folders = [straight]
+    for number in rounds:
+        folder = new_run(f"round-{number}")
+        folders.append(folder)
+        driver = fleet.begin(folder)
+        at_a_random_moment(chance, [folder], driver)
+        FAULTS[fault](driver)
+        kept = finished_trials(folder)
+        if fault == "a worker":
+            fleet.finish(driver)
+        else:
+            assert not driver.is_alive()
+            assert driver.exitcode in (0, STOPPED, -signal.SIGKILL)
+            fleet.conduct(folder)
+        records = require_whole(folder, TRIALS, kept)
+        assert [(r.choice, r.reward, r.status) for r in records] == expected, number
+    assert all(reward == reward_of(choice) for choice, reward, _ in expected)
+    require_nothing_left(folders, fleet.sessions, machine)

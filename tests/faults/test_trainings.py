@@ -1,0 +1,133 @@
+"""Real trainings that are killed go on from their checkpoints, and end with the same weights bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import netwright as package
+from conftest import Command
+from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
+from netwright_tests import EXECUTABLE
+from postgresql_server import PostgreSQL
+from processes import Search, finish, searching, wait_until
+from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+]  # killed trainings of one driver: tests/cli/test_killed.py
+TRIALS = 2
+OPTIONS = ("--recipe", "segnas4", "--trials", TRIALS, "--epochs", 12, "--workers", 1, "--seed", 5)
+OPTIONS += ("--set", "space.n=[4,6]", "--set", "space.p=[1,2]", "--verdict-hours", 0)
+OPTIONS += ("--set", "machine.checkpoint_seconds=0", "--set", "machine.keep_weights=all")
+
+
+@pytest.fixture(scope="module")
+def straight(dataset: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    done = netwright("search", dataset, "-o", folder, *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def trained(*folders: Path) -> dict[str, Any]:
+    """What the trainings of all folders together have come to: weights, and curves apart from their times."""
+    found: dict[str, Any] = {}
+    for folder in folders:
+        for path in folder.glob(f"trials/*/{WEIGHTS}"):
+            lines = map(json.loads, (path.parent / CURVES).read_text().splitlines())
+            curves = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+            assert path.parent.name not in found, "it was trained to its end twice"
+            found[path.parent.name] = (path.read_bytes(), curves)
+    return found
+
+
+def in_training(search: Search, folder: Path) -> None:
+    """Waits until a training has left a checkpoint that it can go on from."""
+    wait_until(lambda: any(folder.glob(f"trials/*/{CHECKPOINT}")), search)
+
+
+@pytest.mark.parametrize("fault", ["the search", "its worker", "SIGTERM"])
+def test_a_training_goes_on(
+    fault: str,
+    trained_rounds: range,
+    chance: random.Random,
+    straight: Path,
+    dataset: Path,
+    netwright: Command,
+    machine: Machine,
+    tmp_path: Path,
+) -> None:
+    for number in trained_rounds:
+        folder = tmp_path / f"run-{number}"
+        with searching([EXECUTABLE, "search", dataset, "-o", folder, *OPTIONS]) as search:
+            in_training(search, folder)
+            time.sleep(chance.uniform(0, 0.3))
+            hit(search, fault)
+            kept = finished_trials(folder)
+            if fault == "its worker":
+                finish(search)
+        if fault != "its worker":
+            done = netwright("resume", folder)
+            assert done.returncode == 0, done.stderr
+        require_whole(folder, TRIALS, kept)
+        assert rewards(folder) == rewards(straight)
+        assert trained(folder) == trained(straight)
+        require_nothing_left([folder], [search.pid], machine)
+
+
+def rewards(folder: Path) -> list[tuple[Any, ...]]:
+    return [(t.choice, t.reward, t.status) for t in package.open_run(folder).trials]
+
+
+def hit(search: Search, fault: str) -> None:
+    if fault == "SIGTERM":
+        search.send_signal(signal.SIGTERM)
+        finish(search)
+    elif fault == "the search":
+        search.kill()
+        finish(search)
+    else:
+        for worker in psutil.Process(search.pid).children():
+            with contextlib.suppress(psutil.Error):
+                worker.kill()
+
+
+def test_the_training_of_a_killed_driver_goes_on_in_another_ones_folder(
+    trained_rounds: range,
+    straight: Path,
+    dataset: Path,
+    netwright: Command,
+    postgresql: PostgreSQL,
+    machine: Machine,
+    tmp_path: Path,
+) -> None:
+    postgresql.execute("CREATE DATABASE trainings")
+    url = postgresql.url("trainings")
+    for number in trained_rounds:
+        one, other = tmp_path / f"one-{number}", tmp_path / f"other-{number}"
+        study = ("--storage", url, "--study", f"lab-{number}")
+        words = [EXECUTABLE, "search", dataset, "-o", one, *OPTIONS, *study]
+        with searching([*words, "--set", "storage.lease_seconds=1"]) as search:
+            in_training(search, one)
+            search.kill()
+            finish(search)
+        done = netwright("resume", *study, "-o", other, "--workers", 1)
+        assert done.returncode == 0, done.stderr
+        assert package.open_run(one).status().phase == "finished"
+        assert netwright("resume", one).returncode == 0
+        for folder in (one, other):
+            require_whole(folder, TRIALS)
+            assert rewards(folder) == rewards(straight)
+        assert trained(one, other) == trained(straight)
+        require_nothing_left([one, other], [search.pid], machine)
