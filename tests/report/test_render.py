@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from made_up_report import MadeUpReport, render_report
 from netwright.report.draw.layers import LayerChoices
 from netwright.report.draw.overlays import OverlayCase
 from netwright.report.results import Contestant, TrialRow
+from netwright.report.sections import PLOTLY
 from netwright.strategies.pictures import AgentTable
 from netwright.tasks.classification.report import ConfusionMatrix, ImageExample
 
@@ -66,7 +69,7 @@ def page(content_page: str) -> Page:
 
 def test_page_is_nested_and_identifiers_are_unique(page: Page) -> None:
     assert len(page.ids()) == len(set(page.ids()))
-    targets = {a["href"] for tag, a in page.tags if tag == "a"}
+    targets = {a["href"] for tag, a in page.tags if tag == "a" and "download" not in a}
     assert targets <= {f"#{identifier}" for identifier in page.ids()}
 
 
@@ -83,14 +86,33 @@ def test_nothing_comes_from_outside(content_page: str, page: Page) -> None:
 
 
 def test_plotly_is_embedded_once(content_page: str) -> None:
-    assert len(re.findall(r"plotly\.js v\d", content_page)) == 1
-    assert 4e6 < len(content_page) < 8e6
+    assert len(re.findall(r"\* plotly\.js \(cartesian - minified\) v\d", content_page)) == 1
+    assert 1.5e6 < len(content_page) < 3e6
+
+
+def test_plotly_is_the_version_that_the_figures_are_made_for_and_has_their_traces(
+    content_page: str, marl_page: str, images_page: str
+) -> None:
+    """The Python package writes for its own version of plotly.js; the traces of a bundle are known by its registry."""
+    from plotly.offline import get_plotlyjs_version
+
+    script = resources.files("netwright.report").joinpath(PLOTLY).read_text(encoding="utf-8")
+    (version,) = re.findall(r"\* plotly\.js \(cartesian - minified\) v(\d+)\.", script)
+    assert version == get_plotlyjs_version().split(".")[0]
+    used = {
+        trace["type"]
+        for page in (content_page, marl_page, images_page)
+        for figure in re.findall(r'id="plot-\w+">(.*?)</script>', page, flags=re.DOTALL)
+        for trace in json.loads(figure)["data"]
+    }
+    assert used <= {"scatter", "bar", "box", "heatmap"}
+    assert all(f'moduleType:"trace",name:"{kind}"' in script for kind in used)
 
 
 def test_everything_is_there(page: Page, content: MadeUpReport) -> None:
     shown = page.shown()
     assert page.plots() == {"search", "size", "cases", "retraining", "best"}
-    assert sum(tag == "img" for tag, _ in page.tags) == 3
+    assert sum(tag == "img" for tag, _ in page.tags) == 2 * 3
     assert sum(a.get("class") == "diagram" for tag, a in page.tags if tag == "svg") == 2
     for trial in content.trials:
         assert trial.choice in shown

@@ -34,6 +34,7 @@ from netwright.report.sections import (
     Section,
     Sentences,
     Table,
+    Turning,
     in_order,
     render_page,
 )
@@ -51,6 +52,7 @@ BLOCKS: dict[type, Callable[[str], Block]] = {
     Figure: lambda text: Figure("a", go.Figure(layout={"title": text, "height": 100}), text),
     Gallery: lambda text: Gallery((Captioned(PICTURE, text, text),)),
     Case: lambda text: Case((text,), PICTURE, (Heading(text),)),
+    Turning: lambda text: Turning(PICTURE, 3, (text,), text),
     Code: lambda text: Code(text, text),
     Items: lambda text: Items((text,)),
     Html: lambda text: Html(Markup("<i>{}</i>").format(text)),
@@ -86,8 +88,8 @@ def test_an_empty_section_is_left_out_and_gives_no_title() -> None:
 
 def test_the_list_of_sections_is_that_of_their_links() -> None:
     text = render_page(Page("t", "k", (section("a", 2, "1", "First & last"), section("b", 1, "2"))))
-    assert re.findall(r"<nav>(.*)</nav>", text) == ['<a href="#a">First &amp; last</a>']
-    assert re.findall(r'<section id="(\w)">', text) == ["b", "a"]
+    assert re.findall(r'<nav aria-label="sections">(.*)</nav>', text) == ['<a href="#a">First &amp; last</a>']
+    assert re.findall(r'<section id="(\w)"', text) == ["b", "a"]
 
 
 def test_every_kind_of_block_has_a_template_and_is_tried_here() -> None:
@@ -139,7 +141,7 @@ def test_every_picture_of_a_strategy_is_drawn() -> None:
     assert set(re.findall(r'data-plot="(\w+)"', text)) == {"path", "means", "agents"}
     for words in (
         '<a href="#mine">Mine</a>',
-        "<h2>My strategy</h2>",
+        '<h2 id="mine-title">My strategy</h2>',
         "<p>It went well.</p>",
         "<h3>Steps</h3>",
     ):

@@ -12,6 +12,8 @@ Example:
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +24,19 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from netwright.report.numbers import csv_text, described, numbers
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 VERDICT, COMPARISON, TASK, SEARCH, STRATEGY, NETWORK, TRIALS, REPETITION = range(0, 800, 100)
 """Where a section stands in the page; numbers between two of these stand between."""
+
+PACKED = 50_000
+"""Longer tables of numbers, in bytes, are packed."""
+
+PLOTLY = "vendor/plotly-cartesian.min.js"
+"""Plotly's script with the plots that reports have: a third of the whole one, which the Python package brings."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,7 @@ class Table:
         style: class in the style sheet, for example "narrow"; "" for the usual one.
         scrolls: whether a long table scrolls by itself.
         sorts: whether a click on a column's name sorts the rows; at most one table of a page.
+        label: what a screen reader calls it; "": the heading above it.
     """
 
     head: tuple[Cell, ...]
@@ -115,15 +126,19 @@ class Table:
     style: str = ""
     scrolls: bool = False
     sorts: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly plot. Its ``name`` is unique in the page."""
+    """A plotly plot. Its ``name`` is unique in the page. ``label``: what a screen reader calls it; "": the heading
+    above it.
+    """
 
     name: str
     figure: go.Figure
     caption: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,6 +179,23 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Turning:
+    """Something seen from all sides, which a slider turns. Without scripts and in print the first view is seen.
+
+    Args:
+        sheet: the views in one picture, one below the other, all of one height.
+        views: how many.
+        heads: names of the columns of each view.
+        caption: text below it; "" for none.
+    """
+
+    sheet: Picture
+    views: int
+    heads: tuple[str, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
 class Code:
     """Commands or settings, in a fixed-width font. ``summary``: the text to click to unfold it; "": it is always
     visible.
@@ -187,7 +219,7 @@ class Html:
     html: Markup
 
 
-Block = Sentences | Heading | Counts | Table | Figure | Gallery | Case | Code | Items | Html
+Block = Sentences | Heading | Counts | Table | Figure | Gallery | Case | Turning | Code | Items | Html
 
 TEMPLATES: dict[type, str] = {
     Sentences: "sentences",
@@ -197,6 +229,7 @@ TEMPLATES: dict[type, str] = {
     Figure: "figure",
     Gallery: "gallery",
     Case: "case",
+    Turning: "turning",
     Code: "code",
     Items: "items",
     Html: "html",
@@ -253,12 +286,12 @@ def in_order(sections: Iterable[Section]) -> list[Section]:
 def render_page(page: Page) -> str:
     """One HTML file that opens offline: every picture, script and style is inside it.
 
-    It is about 5 MB with plots; nearly all of that is plotly's script.
+    It is about 2 MB with plots; most of that is plotly's script.
 
     Raises:
         ValueError: two plots have the same name.
     """
-    sections = in_order(page.sections)
+    sections = [replace(s, blocks=_labelled(s.blocks, s.title)) for s in in_order(page.sections)]
     names = Counter(block.name for s in sections for block in s.blocks if isinstance(block, Figure))
     if twice := [name for name, count in names.items() if count > 1]:
         raise ValueError(f"two plots of the report have the name {twice[0]!r}: expected a name for each")
@@ -266,9 +299,27 @@ def render_page(page: Page) -> str:
         _environment()
         .get_template("page.html.j2")
         .render(
-            page=page, sections=sections, style=_style_sheet(), plotly=_plotly_script() if names else None
+            page=page,
+            sections=sections,
+            style=_text("report.css"),
+            script=_text("page.js"),
+            plotly=_text(PLOTLY) if names else None,
         )
     )
+
+
+def _labelled(blocks: Sequence[Block], label: str) -> tuple[Block, ...]:
+    """The blocks, with tables and plots named by the heading above them."""
+    named: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Heading):
+            label = block.text
+        elif isinstance(block, Table | Figure) and not block.label:
+            block = replace(block, label=label)
+        elif isinstance(block, Case):
+            block = replace(block, blocks=_labelled(block.blocks, label))
+        named.append(block)
+    return tuple(named)
 
 
 def render_blocks(blocks: Sequence[Block]) -> Markup:
@@ -295,16 +346,28 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"blocks": render_blocks, "figure_json": figure_json}
+    filters: dict[str, Any] = {
+        "blocks": render_blocks,
+        "figure_json": figure_json,
+        "numbers": numbers,
+        "described": described,
+        "csv_file": _csv_file,
+    }
     environment.filters |= filters
     return environment
 
 
-def _style_sheet() -> Markup:
-    return Markup(resources.files("netwright.report").joinpath("report.css").read_text(encoding="utf-8"))
+def _csv_file(rows: Sequence[Sequence[str]], name: str) -> dict[str, str]:
+    """A table as a file inside the page, packed if it is long."""
+    content, kind, ending = csv_text(rows).encode(), "text/csv;charset=utf-8", "csv"
+    if len(content) > PACKED:
+        content, kind, ending = gzip.compress(content, mtime=0), "application/gzip", "csv.gz"
+    return {
+        "name": f"{name}.{ending}",
+        "uri": f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}",
+    }
 
 
-def _plotly_script() -> Markup:
-    from plotly.offline import get_plotlyjs
-
-    return Markup(get_plotlyjs())
+def _text(name: str) -> Markup:
+    """A file of this folder that is part of every page."""
+    return Markup(resources.files("netwright.report").joinpath(name).read_text(encoding="utf-8"))

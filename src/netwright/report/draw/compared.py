@@ -168,7 +168,7 @@ def _search(row: ComparedRow) -> Cell:
 
 
 def _boxes(compared: ComparedRuns) -> tuple[Block, ...]:
-    caption = "Every run as a dot; boxes show the quartiles over runs. Left: test score, right: size."
+    caption = "Every run as a dot; boxes show the quartiles over runs. First the test score, then the size."
     return (Figure("runs", compared_figures.boxes_of_runs(compared), caption),)
 
 

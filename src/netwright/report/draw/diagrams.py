@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,8 +32,9 @@ LABEL_SHARES = (0.5, 0.45, 0.55, 0.4, 0.6, 0.35, 0.65, 0.3, 0.7, 0.25, 0.75)
 
 SVG = """\
 <svg class="diagram" viewBox="{{ view }}" width="{{ width }}" role="img" aria-label="{{ title }}"
- xmlns="http://www.w3.org/2000/svg">
+ aria-describedby="{{ key }}-text" xmlns="http://www.w3.org/2000/svg">
 <title>{{ title }}</title>
+<desc id="{{ key }}-text">{{ told }}</desc>
 <defs><marker id="{{ arrow }}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7"
  orient="auto-start-reverse"><path d="M0 0.8 L10 5 L0 9.2 z"/></marker></defs>
 {% for edge in edges -%}
@@ -71,6 +73,8 @@ def draw(diagram: Diagram, *, key: str = "diagram") -> Markup:
     return Markup(
         template.render(
             title=diagram.title,
+            key=key,
+            told=_told(diagram),
             arrow=f"{key}-arrow",
             view=f"{left:.0f} {top:.0f} {right - left:.0f} {bottom - top:.0f}",
             width=f"{right - left:.0f}",
@@ -81,6 +85,21 @@ def draw(diagram: Diagram, *, key: str = "diagram") -> Markup:
             boxes=[_box(node, drawing.boxes[node.name]) for node in diagram.nodes],
         )
     )
+
+
+def _told(diagram: Diagram) -> str:
+    """The arrows in words, for those who cannot see them."""
+    names = {node.name: (node.label or node.name).replace("\n", " ") for node in diagram.nodes}
+    counts = Counter(names.values())
+    names = {
+        key: text if counts[text] == 1 or text == key else f"{text} ({key})" for key, text in names.items()
+    }
+    arrows = (
+        f"{names[edge.source]} to {names[edge.target]}{f': {edge.label}' if edge.label else ''}"
+        for edge in diagram.edges
+        if edge.source in names and edge.target in names
+    )
+    return f"{len(names)} boxes. Arrows: {'; '.join(arrows)}."
 
 
 def lay_out(diagram: Diagram) -> Drawing:

@@ -23,7 +23,9 @@ class NetworkTable:
 def network_section(diagrams: Sequence[Diagram], table: NetworkTable | None) -> Section:
     """The searched network; empty where there is no drawing and no table."""
     drawings = Markup("\n").join(
-        Markup("<figure><h3>{}</h3>{}</figure>").format(d.title, draw(d, key=f"diagram-{i}"))
+        Markup('<figure><h3>{}</h3><div class="drawing">{}</div></figure>').format(
+            d.title, draw(d, key=f"diagram-{i}")
+        )
         for i, d in enumerate(diagrams)
     )
     blocks: list[Block] = []

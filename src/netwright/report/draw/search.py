@@ -136,8 +136,8 @@ def _sizes(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
         caption = "The networks of the comparison by size, on the test cases, with 95 % intervals."
     elif comparison.contestants:
         caption = (
-            f"Left: size against the search's own score, and the Pareto front: {front} "
-            "Right: the networks of the comparison on the test cases, with 95 % intervals."
+            f"First: size against the search's own score, and the Pareto front: {front} "
+            "Second: the networks of the comparison on the test cases, with 95 % intervals."
         )
     else:
         caption = f"Size against the search's own score. The line is the Pareto front: {front}"

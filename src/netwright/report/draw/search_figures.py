@@ -189,13 +189,13 @@ def size_against_score(
     for i, summary in enumerate(tested):
         figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)], metric))
     low, high = _score_range(tested)
-    for name in _contestant_names(tested, low, high):
-        figure.add_annotation(name)
     left, right = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
     if not known:
         left, right = [0, 0.01], [0, 1]
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]
     ends = log_range(sizes)
+    for name in _contestant_names(tested, low, high, (ends[0] + ends[1]) / 2):
+        figure.add_annotation(name)
     shared = {"type": "log", "title": "parameters", "range": ends, **log_ticks(*ends)}
     figure.update_layout(
         xaxis={**shared, "domain": left, "visible": bool(known)},
@@ -312,16 +312,22 @@ def _contestant_point(summary: Summary, symbol: str, metric: Metric) -> go.Scatt
     )
 
 
-def _contestant_names(tested: Sequence[Summary], low: float, high: float) -> list[dict[str, Any]]:
+def _contestant_names(
+    tested: Sequence[Summary], low: float, high: float, middle: float
+) -> list[dict[str, Any]]:
     """A name beside each point, on the side towards the middle of the panel, away from the other names on that side.
 
-    ``low`` and ``high`` are the ends of the panel's axis of scores.
+    Args:
+        tested: the networks.
+        low: the lower end of the panel's axis of scores.
+        high: its upper end.
+        middle: of its axis of sizes, as a decimal logarithm.
     """
     if not tested:
         return []
     sizes = np.log10([s.contestant.parameters or 1 for s in tested])
     heights = np.array([s.overall.mean for s in tested]) * PANEL_HEIGHT / (high - low)
-    at_left = sizes <= np.mean(log_range([10.0 ** sizes.min(), 10.0 ** sizes.max()]))
+    at_left = sizes <= middle
     positions = heights.copy()
     for side in (at_left, ~at_left):
         positions[side] = spread(heights[side], NAME_HEIGHT)

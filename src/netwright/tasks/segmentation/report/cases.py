@@ -14,6 +14,7 @@ from netwright.data.volumes.regions import IGNORED
 from netwright.means import mean_known
 from netwright.report import formatting
 from netwright.report.draw.overlays import OverlayCase, draw_overlay, is_planar, label_colour
+from netwright.report.draw.surfaces import VIEWS, hidden_labels, turning_views, webp_uri
 from netwright.report.examples import worst_median_best
 from netwright.report.run import ReportedRun
 from netwright.report.sections import (
@@ -28,6 +29,7 @@ from netwright.report.sections import (
     Section,
     Sentences,
     Table,
+    Turning,
 )
 from netwright.report.summaries import Comparison
 from netwright.tasks.segmentation.data import LabelledCase, prepared_volumes
@@ -110,9 +112,23 @@ def _case(case: OverlayCase, comparison: Comparison, labels: Sequence[str]) -> C
         _legend(case, labels),
         *_scores(case, comparison),
         Sentences((_size(case, cropped=overlay.cropped, slices=overlay.slices),), "caption"),
+        *(() if is_planar(case) else (_surfaces(case, labels),)),
     )
     picture = Picture(overlay.uri, alt, overlay.width, overlay.height)
     return Case(("image", "truth", "prediction"), picture, blocks)
+
+
+def _surfaces(case: OverlayCase, labels: Sequence[str]) -> Turning:
+    """The case in 3D."""
+    hidden = hidden_labels(case.truth)
+    views = turning_views(case, hidden)
+    alt = (
+        f"3D view of {case.role} case {case.name} from the front: truth at the left, prediction at the right"
+    )
+    named = ", ".join(labels[value - 1] for value in hidden)
+    caption = f"Without {named}, which would hide the others." if hidden else ""
+    picture = Picture(webp_uri(views), alt, views.shape[1], views.shape[0])
+    return Turning(picture, VIEWS, ("truth in 3D", "prediction in 3D"), caption)
 
 
 def _legend(case: OverlayCase, labels: Sequence[str]) -> Html:
