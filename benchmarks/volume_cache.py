@@ -24,7 +24,7 @@ import numpy as np
 import zarr
 
 from large_volumes import SHAPE, made_up_ct
-from netwright.data.volumes.geometry import resample
+from netwright.data.volumes.interpolation import resample
 
 SIZE = (240, 240, 36)
 CHUNKS, BLOCKS = (128, 128, 40), (32, 32, 20)

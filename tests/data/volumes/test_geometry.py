@@ -14,7 +14,8 @@ from nibabel.orientations import inv_ornt_aff
 from scipy import ndimage
 
 from netwright.data.io.grid import Grid
-from netwright.data.volumes.geometry import Geometry, plan_geometry, resample, resample_labels
+from netwright.data.volumes.geometry import Geometry, plan_geometry, resample_labels
+from netwright.data.volumes.interpolation import resample
 from netwright.data.volumes.slabs import Slabs
 
 shapes = st.tuples(*[st.integers(3, 14)] * 3)
