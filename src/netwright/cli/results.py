@@ -208,7 +208,7 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Format of the file; by default torch-export, which torch reads alone.",
+            help="torch-export, a file that torch reads alone (the default), onnx, or monai-bundle.",
             autocompletion=complete_export,
         ),
     ] = None,

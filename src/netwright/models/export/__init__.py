@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from netwright.errors import SettingsError
 from netwright.models.export.base import Exporter, Quantiser
+from netwright.models.export.monai_bundle import MonaiBundle
 from netwright.models.export.onnx import OnnxExport
 from netwright.models.export.torch_export import TorchExport
 
@@ -15,7 +16,7 @@ QUANTISERS: dict[str, Quantiser] = {exporter.name: exporter for exporter in (Onn
 """Those of `EXPORTERS` that can quantise, by name."""
 
 EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (TorchExport(), *QUANTISERS.values())
+    exporter.name: exporter for exporter in (TorchExport(), *QUANTISERS.values(), MonaiBundle())
 }
 """By the name of the format."""
 
