@@ -211,7 +211,6 @@ def test_heap_limit_is_that_of_the_workers() -> None:
 FULL = {"mixed_precision": False}
 CASES: list[dict[str, Any]] = [
     {"choice": {"n": 8, "p": 2, "sup": 0, "res": 0}},
-    {"layerwise": "unet", "size": [32, 48], "protocol": {"loss": "dice", "optimizer": "adam"}},
     {
         "layerwise": "vgg16",
         "size": [32, 32],
@@ -221,6 +220,7 @@ CASES: list[dict[str, Any]] = [
     },
 ]
 LARGER_CASES: list[dict[str, Any]] = [
+    {"layerwise": "unet", "size": [32, 48], "protocol": {"loss": "dice", "optimizer": "adam"}},
     {"choice": {"n": 12, "p": 3, "sup": 1, "res": 1}, "classes": 12},
     {"choice": {"n": 8, "p": 3, "sup": 1, "res": 1}, "size": [40, 56, 40], "protocol": FULL},
     {"choice": {"n": 16, "p": 3, "sup": 1, "res": 1}},
