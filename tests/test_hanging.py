@@ -73,6 +73,7 @@ def test_one_that_waits_for_a_child_fails_with_all_stacks_and_the_others_go_on(t
     assert re.search(r"threading.py.*, in wait\b", printed), "that of its other thread"
 
 
+@pytest.mark.slow  # the one above ends by a signal
 def test_one_that_lets_no_signal_through_ends_the_run_with_its_stack(tmp_path: Path) -> None:
     printed = suite(tmp_path, STUCK, "-o", "timeout=1", "-o", "faulthandler_timeout=4")
     assert "1 failed" in printed

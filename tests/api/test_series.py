@@ -29,6 +29,7 @@ FEW = UserSettings(
 )
 
 
+@pytest.mark.slow  # the series below is run and compared, too
 @pytest.mark.usefixtures("shared_workers")
 def test_what_was_left_off_goes_on_with_the_runs_that_are_missing(
     dataset: Path, netwright: Command, tmp_path: Path

@@ -287,6 +287,7 @@ def test_where_no_finalist_can_be_compared_the_best_that_can_be_read_is_used(
     assert "resume --hours" in done.stderr
 
 
+@pytest.mark.slow  # test_commands.py measures for a plan, too
 def test_a_plan_promises_no_number_of_candidates(
     dataset: Path, netwright: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

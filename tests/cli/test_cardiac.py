@@ -33,6 +33,7 @@ def test_inspect_counts_patients_and_tells_of_thick_slices(netwright: Command, h
     assert "3 left ventricle" in done.stdout
 
 
+@pytest.mark.slow  # data/samples/test_every_sample.py and test_commands.py run its parts
 def test_search_and_predict_a_cine(netwright: Command, hearts: Path, workshop: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = netwright(

@@ -52,7 +52,8 @@ def brighter(hearts: Path, place: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow  # runs/test_old_runs.py reports such a search; recipes/test_policy_gradient.py plans one
+@pytest.mark.parametrize("killed", [False, True])
 def test_from_the_search_to_its_report(killed: bool, netwright: Command, tmp_path: Path) -> None:
     pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
     hearts, folder = write_cardiac_sample(tmp_path / "hearts", patients=6), tmp_path / "run"

@@ -247,6 +247,7 @@ def test_the_best_of_a_pairwise_table_is_found(seed: int) -> None:
     assert max(map(table_reward(table), choices)) == table.max()
 
 
+@pytest.mark.slow  # the tables above
 @pytest.mark.skipif(not TABLE.exists(), reason="needs NAS-Bench-201's table")
 def test_the_best_of_nas_bench_201_is_found() -> None:
     table = np.zeros((5,) * 6)

@@ -150,7 +150,7 @@ def large_masks(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (large_masks, "5000 x 5000"),
+        pytest.param(large_masks, "5000 x 5000", marks=pytest.mark.slow),
         (volumes, "400 x 400 x 400 voxels"),
         pytest.param(idx, "904 pictures", marks=pytest.mark.slow),
         (npz, "904 pictures"),
