@@ -22,6 +22,7 @@ from tabulated import LEASE, TRIALS, Drivers, drivers
 from whole_runs import Machine
 
 Run = Callable[..., Path]
+ROUND_SECONDS = 300
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="how often each fault happens, at another moment each time; real trainings: a tenth of that",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Many rounds have more time, but not without an end."""
+    rounds = config.getoption("--fault-rounds", None)
+    for item in items if rounds else ():
+        item.add_marker(pytest.mark.timeout(ROUND_SECONDS * rounds))
 
 
 @pytest.fixture(scope="session")

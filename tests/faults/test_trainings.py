@@ -131,3 +131,44 @@ def test_the_training_of_a_killed_driver_goes_on_in_another_ones_folder(
             assert rewards(folder) == rewards(straight)
         assert trained(one, other) == trained(straight)
         require_nothing_left([one, other], [search.pid], machine)
+
+
+COMPARED = ("--set", "verdict.references=[monai-unet]", "--set", "verdict.epochs=3")
+NETWORKS = ("winner", "verdict/random", "verdict/monai-unet")
+
+
+@pytest.fixture(scope="module")
+def compared(straight: Path, dataset: Path, netwright: Command) -> Path:
+    """A run with a final comparison, to which nothing has happened."""
+    folder = straight.with_name("compared")
+    done = netwright("search", dataset, "-o", folder, *OPTIONS, "--verdict-hours", 1, *COMPARED)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_comparison_that_is_killed_ends_with_the_same_networks(
+    trained_rounds: range,
+    chance: random.Random,
+    compared: Path,
+    dataset: Path,
+    netwright: Command,
+    machine: Machine,
+    tmp_path: Path,
+) -> None:
+    for number in trained_rounds:
+        folder = tmp_path / f"run-{number}"
+        words = ["search", dataset, "-o", folder, *OPTIONS, "--verdict-hours", 1, *COMPARED]
+        with searching([EXECUTABLE, *words]) as search:
+            wait_until((folder / chance.choice(NETWORKS)).exists, search)
+            time.sleep(chance.uniform(0, 1.5))
+            search.kill()
+            finish(search)
+        done = netwright("resume", folder)
+        assert done.returncode == 0, done.stderr
+        require_whole(folder, TRIALS)
+        for network in NETWORKS:
+            mine, theirs = folder / network, compared / network
+            assert (mine / WEIGHTS).read_bytes() == (theirs / WEIGHTS).read_bytes()
+            scores = [json.loads((one / "result.json").read_text())["scores"] for one in (mine, theirs)]
+            assert scores[0] == scores[1]
+        require_nothing_left([folder], [search.pid], machine)
