@@ -25,6 +25,7 @@ from typing import Any
 import psutil
 
 from netwright.execution import heartbeat
+from netwright.execution.base import Cluster
 from netwright.execution.local import LocalExecutor
 from processes import KILLED_SECONDS, SECONDS, wait_until
 
@@ -119,7 +120,12 @@ class TabulatedExecutor:
     """Worker processes that look a candidate up. It takes the place of the local executor in a driver."""
 
     def __init__(
-        self, workers: int, threads: int, memory_limit_mb: float | None, *, conditions: Conditions
+        self,
+        conditions: Conditions,
+        workers: int,
+        threads: int,
+        memory_limit_mb: float | None,
+        cluster: Cluster,
     ) -> None:
         self._inner = LocalExecutor(workers, threads, conditions.memory_mb)
         self._conditions = conditions
@@ -149,7 +155,7 @@ def drive(folder: Path, conditions: Conditions, environment: Mapping[str, str], 
 
     from netwright.api.runner import conduct
     from netwright.errors import NetwrightError
-    from netwright.execution.executors import EXECUTORS
+    from netwright.execution.executors import EXECUTORS, ExecutorKind
     from netwright.runs.folder import RunFolder
 
     os.setsid()
@@ -162,7 +168,7 @@ def drive(folder: Path, conditions: Conditions, environment: Mapping[str, str], 
         enter_namespace(conditions.namespace)
     if conditions.clock:
         set_clock(conditions.clock)
-    EXECUTORS["local"] = partial(TabulatedExecutor, conditions=conditions)
+    EXECUTORS["local"] = ExecutorKind(partial(TabulatedExecutor, conditions), lambda cluster: None)
     try:
         conduct(RunFolder(folder))
     except KeyboardInterrupt:
