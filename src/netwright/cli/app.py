@@ -24,6 +24,7 @@ from netwright.cli.options import (
     FoldOption,
     FoldsOption,
     FormatOption,
+    FromPlansOption,
     GPUsOption,
     HoursOption,
     JsonOption,
@@ -33,6 +34,7 @@ from netwright.cli.options import (
     MaxPixelsOption,
     NetworkOption,
     ObjectiveOption,
+    PlansConfigurationOption,
     RayAddressOption,
     RecipeOption,
     RegionOption,
@@ -54,6 +56,7 @@ from netwright.cli.options import (
     read_label_map,
     read_regions,
     read_user_settings,
+    recipe_for,
 )
 from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
 from netwright.cli.running import resume, status
@@ -196,6 +199,8 @@ def plan(
     gpus_per_trial: GPUsOption = None,
     cpus_per_trial: CPUsOption = None,
     network: NetworkOption = None,
+    from_plans: FromPlansOption = None,
+    plans_configuration: PlansConfigurationOption = "3d_fullres",
     limit: LimitOption = None,
     single: SingleOption = False,
     compare: CompareOption = None,
@@ -216,6 +221,7 @@ def plan(
     from netwright import api
     from netwright.cli.tables import plan_lines
 
+    recipe = recipe_for(recipe, from_plans)
     user = read_user_settings(
         trials=trials,
         hours=hours,
@@ -236,6 +242,8 @@ def plan(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         network=network,
+        from_plans=from_plans,
+        plans_configuration=plans_configuration,
         limits=limit,
         single=single,
         compare=compare,
@@ -268,6 +276,8 @@ def search(
     gpus_per_trial: GPUsOption = None,
     cpus_per_trial: CPUsOption = None,
     network: NetworkOption = None,
+    from_plans: FromPlansOption = None,
+    plans_configuration: PlansConfigurationOption = "3d_fullres",
     limit: LimitOption = None,
     single: SingleOption = False,
     compare: CompareOption = None,
@@ -293,6 +303,7 @@ def search(
     from netwright.api import create_run
     from netwright.settings import read_settings
 
+    recipe = recipe_for(recipe, from_plans)
     user = read_user_settings(
         trials=trials,
         hours=hours,
@@ -314,6 +325,8 @@ def search(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         network=network,
+        from_plans=from_plans,
+        plans_configuration=plans_configuration,
         limits=limit,
         single=single,
         compare=compare,

@@ -131,6 +131,18 @@ TrustOption = Annotated[
         "--trust-code", help="Run the code of the run's network, even if no search of yours ran it before."
     ),
 ]
+FromPlansOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-plans",
+        metavar="FILE",
+        help="nnU-Net's plans (nnUNetPlans.json): spacing, normalisation, patch and batch size are theirs, and their "
+        "network is the default that a search with auto starts from.",
+    ),
+]
+PlansConfigurationOption = Annotated[
+    str, typer.Option("--plans-configuration", metavar="NAME", help="Which configuration of these plans.")
+]
 NetworkOption = Annotated[
     str | None,
     typer.Option(
@@ -260,6 +272,8 @@ def read_user_settings(
     ray_address: str | None = None,
     gpus_per_trial: float | None = None,
     cpus_per_trial: int | None = None,
+    from_plans: Path | None = None,
+    plans_configuration: str = "",
     **options: Any,
 ) -> UserSettings:
     """The settings that the options ask for, checked as far as texts can be.
@@ -267,6 +281,7 @@ def read_user_settings(
     Raises:
         SettingsError: a text cannot be read.
     """
+    from netwright.planning.nnunet_plans import assignments_of_plans
     from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
@@ -283,7 +298,10 @@ def read_user_settings(
         "machine.gpus_per_trial": gpus_per_trial,
         "machine.cpus_per_trial": cpus_per_trial,
     }
-    named: dict[str, Any] = {name: value for name, value in parts.items() if value is not None}
+    named: dict[str, Any] = {}
+    if from_plans is not None:
+        named |= assignments_of_plans(from_plans, plans_configuration)
+    named |= {name: value for name, value in parts.items() if value is not None}
     named |= read_assignments(list(assignments or []))
     if network is not None:
         named["space.network"] = network
@@ -298,6 +316,26 @@ def read_user_settings(
     return UserSettings(
         map_label=read_label_map(map_label), regions=read_regions(region), assignments=named, **options
     )
+
+
+def recipe_for(recipe: str | None, from_plans: Path | None) -> str | None:
+    """The recipe of a search; with the plans of nnU-Net auto, whose default their network becomes.
+
+    Args:
+        recipe: that the user named; None: none.
+        from_plans: the plans; None: there are none.
+
+    Raises:
+        SettingsError: plans with another recipe.
+    """
+    if from_plans is None:
+        return recipe
+    if recipe not in (None, "auto"):
+        raise SettingsError(
+            f"--from-plans was given with --recipe {recipe}: expected auto, which starts from the plans' network. "
+            "Leave one of them out."
+        )
+    return "auto"
 
 
 def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optuna.distributions import (
     BaseDistribution,
@@ -82,6 +82,33 @@ def real(low: float, high: float, start: float, *, step: float | None = None, lo
 
 
 Table = Mapping[str, Dimension]
+
+
+def started(table: Table, start: object) -> dict[str, Dimension]:
+    """The dimensions with other starts. A whole number is moved to the nearest that there is.
+
+    Args:
+        table: all dimensions.
+        start: name -> value.
+
+    Raises:
+        SettingsError: naming the dimension and its values.
+    """
+    if not isinstance(start, Mapping):
+        raise SettingsError(f"start: expected a value for each named dimension, got {start!r}.")
+    changed = dict(table)
+    for name, value in start.items():
+        if name not in table:
+            raise SettingsError(f"start: there is no dimension {name!r}. There are: {', '.join(table)}.")
+        dimension = table[name]
+        bounds, moved = dimension.distribution, value
+        if isinstance(bounds, IntDistribution) and type(value) is int:
+            nearest = bounds.low + round((value - bounds.low) / bounds.step) * bounds.step
+            moved = min(max(nearest, bounds.low), bounds.high)
+        if not dimension.allows(moved):
+            raise SettingsError(f"start.{name}: expected {dimension.words()}, got {value!r}.")
+        changed[name] = replace(dimension, start=moved)
+    return changed
 
 
 def searched(table: Table, fixed: Choice) -> dict[str, BaseDistribution]:

@@ -21,6 +21,7 @@ from netwright.spaces.auto.dimensions import (
     real,
     require_fixed,
     searched,
+    started,
     suggested,
     values_of,
     whole,
@@ -69,6 +70,8 @@ class EncoderDecoderSpace:
         mirroring: whether a mirrored image could be one of the dataset; False, as where a label is called left or
             right: images are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
+        start: values of the starting choice in place of the usual ones; numbers beyond the bounds are moved to them.
+            None: the usual ones.
         dense: whether every voxel gets a label, which this space needs; None: not known; a run fills it in.
 
     Raises:
@@ -86,6 +89,7 @@ class EncoderDecoderSpace:
     batches: tuple[int, ...] | None = None
     mirroring: bool = True
     fixed: Mapping[str, Value] | None = None
+    start: Mapping[str, Value] | None = None
     dense: bool | None = None
 
     def __post_init__(self) -> None:
@@ -152,7 +156,7 @@ class EncoderDecoderSpace:
         batch = usual_batch(prod(self.size), AT_ONCE, *BATCHES)
         known = list(self._patches)
         within = [name for name, (size, _) in self._patches.items() if prod(size) <= prod(self.size)]
-        return {
+        table: Table = {
             "width": whole(8, 64, 16, step=8),
             "levels": whole(min(2, reached), min(DEEPEST, reached), 4),
             "stem": one_of(*stems, start=stems[min(1, len(stems) - 1)]),
@@ -177,6 +181,7 @@ class EncoderDecoderSpace:
             "mirroring": one_of(True, False) if self.mirroring else one_of(False),
             "low_resolution": one_of(False) if self.low_resolution is None else one_of(False, True),
         }
+        return started(table, self.start or {})
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The dimensions of the network, then those of its training."""
