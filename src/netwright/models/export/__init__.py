@@ -10,13 +10,15 @@ from netwright.errors import SettingsError
 from netwright.models.export.base import Exporter, Quantiser
 from netwright.models.export.monai_bundle import MonaiBundle
 from netwright.models.export.onnx import OnnxExport
+from netwright.models.export.source import SourceExport
 from netwright.models.export.torch_export import TorchExport
 
 QUANTISERS: dict[str, Quantiser] = {exporter.name: exporter for exporter in (OnnxExport(),)}
 """Those of `EXPORTERS` that can quantise, by name."""
 
 EXPORTERS: dict[str, Exporter] = {
-    exporter.name: exporter for exporter in (TorchExport(), *QUANTISERS.values(), MonaiBundle())
+    exporter.name: exporter
+    for exporter in (TorchExport(), *QUANTISERS.values(), SourceExport(), MonaiBundle())
 }
 """By the name of the format."""
 

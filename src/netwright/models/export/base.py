@@ -55,6 +55,7 @@ class Exportable:
         settings: of its run.
         data: of its run; None where the dataset is gone.
         tell: tells the user something, by a name and a text.
+        rebuilt: loads the network anew, so that it can be seen how its modules are made; None: it is of no run.
     """
 
     network: nn.Module
@@ -64,6 +65,7 @@ class Exportable:
     settings: RunSettings | None = None
     data: ExportData | None = None
     tell: Callable[[str, str], None] = silent
+    rebuilt: Callable[[], nn.Module] | None = None
 
 
 class Exporter(Protocol):

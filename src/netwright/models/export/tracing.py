@@ -47,7 +47,7 @@ def traces(network: nn.Module, images: Tensor) -> Iterator[Traced]:
 
     sides = images.shape[2:]
     multiples = tuple(math.gcd(side, LARGEST_MULTIPLE) for side in sides)
-    names = ("height", "width") if len(sides) == 2 else ("x", "y", "z")
+    names = ("height", "width") if len(sides) == 2 else ("x", "y", "z")[: len(sides)]
     free = {
         axis: multiple * torch.export.Dim(name, min=1)
         for axis, (name, multiple) in enumerate(zip(names, multiples, strict=True), start=2)

@@ -90,6 +90,7 @@ def export_trained(
         settings=settings,
         data=data,
         tell=tell,
+        rebuilt=lambda: load_trained(folder, settings, "cpu").network,
     )
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     target = partial / path.name
