@@ -142,6 +142,10 @@ def sample(
     from netwright.cli.inspected import command
     from netwright.data.samples import write_kind
 
+    if output.exists() and not output.is_dir():
+        raise NetwrightError(
+            f"{output} is a file: expected a folder, new or empty. Name another one with -o."
+        )
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already contains files. Give a new folder with -o.")
     out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}", markup=False)
@@ -179,6 +183,29 @@ def inspect(
         print_lines(inspection_lines(dataset, inspection, show_all=show_all, options=options))
     if any(problem.severity == "error" for problem in inspection.problems):
         raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    dataset: Annotated[
+        Path | None, typer.Argument(metavar="[dataset]", help="Also say what a search on it would cost.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, callback=finite, help="Time for measuring a search, in seconds.")
+    ] = 20.0,
+) -> None:
+    """Say what this machine can do: cores, memory, GPU, bfloat16, extras.
+
+    The exit code is 1 where a search cannot run.
+    """
+    from netwright.cli.doctor import cost_lines, machine_lines, troubles
+
+    found = troubles()
+    print_lines(machine_lines())
+    if dataset is not None and not found:
+        print_lines(cost_lines(dataset, seconds))
+    print_lines((f"problem    {text}" for text in found), console=err)
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command()

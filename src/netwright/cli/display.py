@@ -47,7 +47,9 @@ class Display:
     def show(self, status: RunStatus) -> None:
         """Show the state of the run."""
         if self._live is not None:
-            self._live.update(Text("\n".join(status_lines(status)), no_wrap=True, overflow="ellipsis"))
+            self._live.update(
+                Text("\n".join(status_lines(status, self._console.width)), no_wrap=True, overflow="ellipsis")
+            )
             return
         news = (status.phase, _done(status), _comparing(status))
         quiet = time.monotonic() - self._told_at

@@ -11,11 +11,16 @@ from netwright.runs.candidates import RaceStatus
 from netwright.runs.status import RunStatus, SharedStatus
 
 BAR = 26
+NARROWEST = 6
+BESIDE_BAR = 26
+"""Letters of a line for the share before the bar and the time left after it."""
+
 COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
 
 
-def status_lines(status: RunStatus) -> list[str]:
-    """The state of a run."""
+def status_lines(status: RunStatus, columns: int = 80) -> list[str]:
+    """The state of a run. In fewer ``columns`` the bar is shorter, so that the time left is seen."""
+    bar = min(BAR, max(NARROWEST, columns - BESIDE_BAR))
     counts = status.trials
     words = [f"{counts['trained']} trained", f"{counts['cached']} from cache"]
     words += [f"{counts[name]} {formatting.status(name)}" for name in COUNTED if counts[name]]
@@ -23,9 +28,9 @@ def status_lines(status: RunStatus) -> list[str]:
         words = [f"{status.race.begun} begun", f"{status.race.going} still in", *words[2:]]
     words = words if status.shared is None else [shared_words(status.shared)]
     lines = [f"{status.recipe} on {status.dataset}   {status.phase}   {status.run}"]
-    filled = round(BAR * status.done)
+    filled = round(bar * status.done)
     lines.append(
-        f"{status.done:4.0%}   {'█' * filled}{'░' * (BAR - filled)}  {_time(status)}   {' · '.join(words)}"
+        f"{status.done:4.0%}   {'█' * filled}{'░' * (bar - filled)}  {_time(status)}   {' · '.join(words)}"
     )
     if status.best is not None:
         best = status.best

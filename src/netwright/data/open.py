@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ from netwright.errors import DatasetError, SettingsError
 
 _VOLUME_PAIRS = "volume-pairs"
 """The format of volumes and label maps with names alike."""
+
+_USUAL = (
+    "Expected images with label maps (as imagesTr/ and labelsTr/, or images/ and masks/), a folder of pictures for "
+    "each class, or another layout of docs/layouts.md"
+)
+_ADVICE = "Name the folder that has them in it; 'netwright sample -o Sample' writes one to compare with."
 
 _FOLDERS_SEARCHED = 20
 """At most this many folders within a folder are searched for a dataset."""
@@ -122,7 +129,9 @@ def open_any(
     if format is not None and format not in known:
         raise SettingsError(f"The format is {format!r}: expected one of {', '.join(known)}.")
     if not root.exists():
-        raise DatasetError(f"{root} does not exist: expected the folder of a dataset, or an .npz file.")
+        raise DatasetError(
+            f"{root} does not exist: expected the folder of a dataset, or an .npz file.{_alike(root)}"
+        )
     description = _description(root)
     name = _recognised(root, description) if format is None else _if_it_matches(root, format, description)
     if name in FORMATS:
@@ -331,6 +340,16 @@ def open_prepared_once(folder: Path) -> AnyPrepared:
 _OPEN: dict[Path, AnyPrepared] = {}
 
 
+def _alike(root: Path) -> str:
+    """What is there with a name like that of a path that is not there, as a question."""
+    try:
+        names = [path.name for path in root.parent.iterdir()]
+    except OSError:
+        return ""
+    meant = get_close_matches(root.name, names, n=1)
+    return f" Did you mean {root.parent / meant[0]}?" if meant else ""
+
+
 def _dataset_path(root: Path) -> Path:
     """The dataset's folder or file. The path of its description stands for the folder."""
     root = Path(root).expanduser()
@@ -345,7 +364,9 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
     """A text: which layouts were looked for, and what the folder holds instead."""
     known: dict[str, Format | ImageFormat] = {**FORMATS, **IMAGE_FORMATS}
     kinds = [known[format]] if format is not None else list(known.values())
-    texts = [f"{kind.title}: {kind.looked_for}" for kind in kinds]
+    described = [kind for kind in kinds if DESCRIPTION in kind.looked_for] if description else []
+    texts = [f"{kind.title}: {kind.looked_for}" for kind in (described or kinds)]
+    looked_for = f"Looked for {'; or '.join(texts)}" if described or format is not None else _USUAL
     inner = sorted(root.iterdir()) if root.is_dir() else []
     names = ", ".join(path.name for path in inner[:8]) + (", ..." if len(inner) > 8 else "")
     contents = (f"; found {names}." if inner else "; it is empty.") if root.is_dir() else "; it is a file."
@@ -360,7 +381,7 @@ def _all_looked_for(root: Path, format: str | None, description: Mapping[str, An
             f" {series} is a DICOM series: a dataset.json can name such folders as images, and files as "
             "their label maps; netwright predict reads them as they are."
         )
-    return f"Looked for {'; or '.join(texts)}{contents}" + (f" Did you mean {meant}?" if meant else "")
+    return f"{looked_for}{contents}" + (f" Did you mean {meant}?" if meant else f" {_ADVICE}")
 
 
 def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 
 import psutil
 
@@ -14,6 +15,30 @@ KEPT_BACK = 0.1
 def available_cores() -> int:
     """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+
+def memory_limit_mb(group: Path = CONTROL_GROUP) -> float | None:
+    """The memory that the control group of a container or a job allows, in MB of 1e6 bytes; None: no limit is known."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            limit = int((group / name).read_text())
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+        if limit < psutil.virtual_memory().total:
+            return round(limit / 1e6)
+    return None
+
+
+def core_limit(group: Path = CONTROL_GROUP) -> float | None:
+    """The cores' worth of time that the control group allows; None: no limit is known."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # not there, or "max 100000"
+        return None
 
 
 def devices(name: str) -> tuple[str, ...]:

@@ -207,6 +207,8 @@ def require_new_folder(root: Path) -> None:
     if root.exists() and (
         not root.is_dir() or any(not _left_by_a_kill(path.name) for path in root.iterdir())
     ):
+        if not root.is_dir():
+            raise FolderTaken(f"{root} is a file: expected a folder, new or empty. Name another one with -o.")
         contents = "a run" if (root / "run.yaml").exists() else "other files"
         advice = f"Go on with it by 'netwright resume {root}', or" if contents == "a run" else "Empty it, or"
         raise FolderTaken(f"{root} already holds {contents}. {advice} name another folder with -o.")

@@ -115,7 +115,8 @@ def test_folders_of_no_known_format_are_told_what_was_looked_for(tmp_path: Path,
         open_any(tmp_path / "nowhere")
     root = msd_folder(3)
     with pytest.raises(
-        DatasetError, match=r"no dataset that is known\. Looked for nnU-Net v2 raw: .*Did you mean .*MSD"
+        DatasetError,
+        match=r"no dataset that is known\. Expected images with label maps .*found MSD\. Did you mean .*MSD",
     ):
         open_any(root.parent)
     (root / "dataset.json").write_text(json.dumps({"images": []}))
