@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
+from answering import trained
+from netwright import sampler
+from netwright.execution import signals
+from netwright.execution.interrupts import Stopped, held_back, raise_if_stopped
+from netwright.execution.signals import ended_by_signals
+from netwright.runs.trials import store_outcome
+from netwright.strategies.sampler import COMPLETION
+from netwright.training.outcome import Outcome
 from processes import finish, has_ended, line_of, wait_until
 
 SCRIPT = """
@@ -64,3 +74,49 @@ def test_a_second_one_ends_it_at_once(tmp_path: Path) -> None:
     out, err = finish(search, 60)
     assert (search.returncode, out, err) == (130, "", "")
     wait_until(lambda: has_ended(worker), seconds=10)
+
+
+@pytest.fixture
+def first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next signal is the first one for a long time."""
+    monkeypatch.setattr(signals, "_LAST", -signals.AT_ONCE_SECONDS)
+
+
+def stop_while_storing(stored: list[str]) -> None:
+    with ended_by_signals():
+        with held_back():
+            with held_back():
+                os.kill(os.getpid(), signal.SIGTERM)
+            stored.append("all of it")
+            with pytest.raises(Stopped):
+                raise_if_stopped()
+        stored.append("more")
+
+
+@pytest.mark.usefixtures("first")
+def test_a_signal_waits_for_what_is_being_stored() -> None:
+    stored: list[str] = []
+    with pytest.raises(Stopped):
+        stop_while_storing(stored)
+    assert stored == ["all of it"]
+    with held_back():
+        raise_if_stopped()
+
+
+@pytest.mark.usefixtures("first")
+def test_a_result_whose_storing_is_interrupted_has_its_place_in_the_order() -> None:
+    study = optuna.create_study(sampler=sampler("random", seed=0), direction="maximize")
+    trial = study.ask()
+    trial.suggest_float("x", 0.0, 1.0)
+    write = study._storage.set_trial_user_attr
+
+    def interrupted(number: int, name: str, value: object) -> None:
+        if name == COMPLETION:
+            os.kill(os.getpid(), signal.SIGINT)
+        write(number, name, value)
+
+    study._storage.set_trial_user_attr = interrupted
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        store_outcome(study, trial, Outcome.from_dict(trained(0.5)), 0.5)
+    (stored,) = study.trials
+    assert (stored.value, stored.user_attrs[COMPLETION]) == (0.5, 1)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from netwright.execution.interrupts import Stopped
+from netwright.execution.interrupts import Stopped, hold_back
 from netwright.execution.process import end_all_workers
 from netwright.execution.worker import ENDING
 
@@ -24,7 +24,8 @@ _LAST = -AT_ONCE_SECONDS
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Within it, each of the signals raises `Stopped`, a KeyboardInterrupt, in the main thread, as Ctrl-C does.
+    """Within it, each of the signals raises `Stopped`, a KeyboardInterrupt, in the main thread, as Ctrl-C does; where
+    it is `netwright.execution.interrupts.held_back`, a moment later.
 
     A second signal within `AT_ONCE_SECONDS` ends the process and its workers at once.
 
@@ -54,7 +55,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     _LAST = now
     if number == signal.SIGHUP:
         _forget_terminal()
-    raise Stopped
+    if not hold_back():
+        raise Stopped
 
 
 def _forget_terminal() -> None:

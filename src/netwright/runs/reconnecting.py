@@ -20,11 +20,14 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from netwright.errors import StorageError, first_line
+from netwright.execution.interrupts import raise_if_stopped
 from netwright.execution.notes import say_once
 
 AWAY_SECONDS = 1800.0
 """How long a search waits for a server that is away."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+STOP_SECONDS = 0.5
+"""How soon a signal that ends the search is noticed in a pause."""
 TOKEN = "netwright:token"
 """The system attribute by which a trial is recognised if the answer to its creation was lost."""
 
@@ -73,8 +76,16 @@ def persistently(action: Callable[[], T], server: str) -> T:
                     "with 'netwright resume'; nothing that was stored is lost."
                 ) from error
             say_once(f"The connection to {server} was lost; it is tried again until the server is back.")
-        time.sleep(pause * random.uniform(0.5, 1.0))
+        _sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _sleep(seconds: float) -> None:
+    """Waits. Nothing is half done on the server now, so whoever stops the search need not wait for its return."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        raise_if_stopped()
+        time.sleep(min(left, STOP_SECONDS))
 
 
 class OnCreation(Protocol):

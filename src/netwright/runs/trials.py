@@ -14,6 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from netwright.execution.interrupts import held_back
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import STUDY_NAME, place_of
@@ -179,7 +180,8 @@ def store_outcome(
 ) -> None:
     """Finishes a trial: complete with a reward, pruned if there is something to learn from it, else failed.
 
-    The curves stay in the trial's folder. The storage holds what tables need.
+    The curves stay in the trial's folder. The storage holds what tables need. A signal that ends the search waits until
+    all of it is stored: Optuna would store the trial without its place in the order of completion.
 
     Args:
         study: of the run.
@@ -188,19 +190,20 @@ def store_outcome(
         reward: None if it has none.
         cached_from: the trial whose outcome is used; None: it was trained.
     """
-    trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
-    trial.set_user_attr("reason", outcome.reason)
-    trial.set_user_attr("status", outcome.status.value)
-    if outcome.fidelity is not None:
-        trial.set_user_attr(FIDELITY, outcome.fidelity.amount)
-    if cached_from is not None:
-        trial.set_user_attr("cached_from", cached_from)
-    if outcome.status == Status.COMPLETE and reward is not None:
-        study.tell(trial, reward)
-    elif outcome.status in LEARNED:
-        study.tell(trial, state=TrialState.PRUNED)
-    else:
-        study.tell(trial, state=TrialState.FAIL)
+    with held_back():
+        trial.set_user_attr("outcome", replace(outcome, curves={}).to_dict())
+        trial.set_user_attr("reason", outcome.reason)
+        trial.set_user_attr("status", outcome.status.value)
+        if outcome.fidelity is not None:
+            trial.set_user_attr(FIDELITY, outcome.fidelity.amount)
+        if cached_from is not None:
+            trial.set_user_attr("cached_from", cached_from)
+        if outcome.status == Status.COMPLETE and reward is not None:
+            study.tell(trial, reward)
+        elif outcome.status in LEARNED:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, state=TrialState.FAIL)
 
 
 def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
@@ -211,9 +214,10 @@ def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
         trial: to finish.
         reason: in words.
     """
-    trial.set_user_attr("status", STOPPED)
-    trial.set_user_attr("reason", reason)
-    study.tell(trial, state=TrialState.FAIL)
+    with held_back():
+        trial.set_user_attr("status", STOPPED)
+        trial.set_user_attr("reason", reason)
+        study.tell(trial, state=TrialState.FAIL)
 
 
 def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
