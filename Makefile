@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CRF := $(VENV)/.installed-crf
+DOCS := $(VENV)/.installed-docs
 DEMO ?= demo
 # A process of tests that dies ends the run: xdist 3.8 would give its tests to another one, and may wait for ever.
 PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
@@ -11,7 +12,7 @@ PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker
 # COVERAGE=1 prints how many lines were run, which takes longer.
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term)
 
-.PHONY: demo test test-clusters test-all check lint types imports clean
+.PHONY: demo test test-clusters test-all check lint types imports clean wheel-test docs
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwright needs Python 3.11 or later; name one: make PYTHON=python3.12 ...")'
@@ -25,6 +26,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(CRF): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[crf]' && touch $@ \
 	  || echo 'The CRF could not be built (it takes a C++ compiler and the headers of Python); its tests are skipped.'
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/demo.py $(DEMO)
@@ -44,6 +49,14 @@ test-clusters: $(INSTALLED)
 test-all: $(INSTALLED) $(CRF)
 	$(BIN)/python -m pytest --hypothesis-profile exploring $(PARALLEL) $(MEASURED)
 
+# The wheel, installed without this repository.
+wheel-test: $(INSTALLED)
+	tests/wheel_test.sh $(VENV)
+
+# The documentation as a site, in site/. A link that leads nowhere ends it.
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean
+
 check: lint types imports
 
 lint: $(INSTALLED)
@@ -57,4 +70,4 @@ imports: $(INSTALLED)
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist src/*.egg-info
+	rm -rf $(VENV) $(DEMO) build dist site src/*.egg-info
