@@ -262,10 +262,20 @@ def kill(process: BaseProcess, *, workers: bool = False) -> None:
     """Ends a driver with -9, with its workers at the same moment or alone."""
     family = children(process) if workers else []
     process.kill()
-    for worker in family:
-        with contextlib.suppress(psutil.Error):
-            worker.kill()
+    kill_all(family)
     process.join(KILLED_SECONDS)
+
+
+def kill_workers(process: BaseProcess) -> None:
+    """Ends the workers of a driver with -9."""
+    kill_all(children(process))
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Ends processes with -9, those that still run."""
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def children(process: BaseProcess) -> list[psutil.Process]:

@@ -100,12 +100,17 @@ def processes_of(sessions: Collection[int]) -> list[int]:
 
 
 def abandoned(names: Collection[str]) -> set[str]:
-    """The names of shared memory that no process has mapped."""
-    mapped = set()
-    for process in psutil.process_iter() if names else ():
-        with contextlib.suppress(psutil.Error, OSError):
-            mapped |= {Path(one.path).name for one in process.memory_maps()}
-    return set(names) - mapped
+    """The names of shared memory that no process has mapped. A semaphore is mapped under another name than it has."""
+    inodes = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            inodes[(SHARED_MEMORY / name).stat().st_ino] = name
+    for maps in Path("/proc").glob("[0-9]*/maps") if inodes else ():
+        with contextlib.suppress(OSError):
+            for line in maps.read_text().splitlines():
+                if f" {SHARED_MEMORY}/" in line:
+                    inodes.pop(int(line.split()[4]), None)
+    return set(inodes.values())
 
 
 def temporary_files(folder: Path) -> list[Path]:

@@ -10,19 +10,12 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tabulated import STOPPED, TRIALS, Drivers, at_a_random_moment, children, kill, reward_of
+from tabulated import STOPPED, TRIALS, Drivers, at_a_random_moment, kill, kill_workers, reward_of
 from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
 
 pytestmark = pytest.mark.cluster
-
-
-def kill_a_worker(process: BaseProcess) -> None:
-    for worker in children(process):
-        with contextlib.suppress(psutil.Error):
-            worker.kill()
 
 
 def terminate(process: BaseProcess) -> None:
@@ -34,7 +27,7 @@ def terminate(process: BaseProcess) -> None:
 FAULTS = {
     "the driver": kill,
     "the driver and its workers": lambda process: kill(process, workers=True),
-    "a worker": kill_a_worker,
+    "a worker": kill_workers,
     "SIGTERM": terminate,
 }
 

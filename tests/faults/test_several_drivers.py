@@ -20,8 +20,8 @@ from tabulated import (
     Drivers,
     at_a_random_moment,
     begun_trainings,
-    children,
     kill,
+    kill_workers,
     reward_of,
 )
 from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
@@ -62,8 +62,7 @@ def test_what_is_killed_costs_nothing(
             time.sleep(chance.uniform(0, 1))
             postgresql.start()
         elif fault == "a worker":
-            for worker in children(one):
-                worker.kill()
+            kill_workers(one)
         else:
             kill(one, workers=fault.endswith("workers"))
         kept = finished_trials(folders[1])
