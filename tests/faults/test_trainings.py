@@ -27,7 +27,7 @@ pytestmark = [
 ]  # killed trainings of one driver: tests/cli/test_killed.py
 TRIALS = 2
 OPTIONS = ("--recipe", "segnas4", "--trials", TRIALS, "--epochs", 12, "--workers", 1, "--seed", 5)
-OPTIONS += ("--set", "space.n=[4,6]", "--set", "space.p=[1,2]", "--verdict-hours", 0)
+OPTIONS += ("--set", "space.n=[4,9]", "--set", "space.p=[1,3]", "--verdict-hours", 0)
 OPTIONS += ("--set", "machine.checkpoint_seconds=0", "--set", "machine.keep_weights=all")
 
 
