@@ -33,8 +33,8 @@ from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
+from netwright.strategies.completion import COMPLETION
 from netwright.strategies.makers import make_sampler
-from netwright.strategies.sampler import COMPLETION
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Outcome
 from postgresql_server import PASSWORD, PostgreSQL

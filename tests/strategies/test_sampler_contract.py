@@ -29,12 +29,11 @@ from optuna.trial import FrozenTrial, TrialState
 from netwright.errors import SettingsError
 from netwright.strategies import STRATEGIES, Observation
 from netwright.strategies.base import FIDELITY, Choice, Dimension, Stamp
+from netwright.strategies.completion import COMPLETION, in_order_of_completion
 from netwright.strategies.dimensions import choice_at
 from netwright.strategies.sampler import (
-    COMPLETION,
     StrategySampler,
     dimensions_of,
-    in_order_of_completion,
     sampler,
 )
 from processes import finish as end_of

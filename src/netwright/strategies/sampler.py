@@ -11,9 +11,7 @@ import inspect
 import json
 import threading
 import zlib
-from collections import deque
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from secrets import randbits
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -27,7 +25,7 @@ from optuna.distributions import (
     _get_single_value,
 )
 from optuna.samplers import BaseSampler
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -36,15 +34,13 @@ from netwright.errors import SettingsError
 from netwright.spec import unknown_option
 from netwright.strategies import STRATEGIES
 from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
+from netwright.strategies.completion import COMPLETION, count_of, in_order_of_completion, place_of
 from netwright.strategies.dimensions import value_at
 from netwright.strategies.fold import Fold
 
 Distributions = Mapping[str, BaseDistribution]
 
 VIEWS_KEPT = 4
-
-COMPLETION = "netwright:completion"
-"""The user attribute of a finished trial that holds its number in the order of completion, from 1 on."""
 
 
 def sampler(
@@ -195,7 +191,7 @@ class StrategySampler(BaseSampler):
     def _read(self, study: Study) -> _Ledger:
         """The ledger of a study, up to date with the storage (a pruner may show only some of the trials)."""
         ledger = self._ledgers.setdefault(study._storage, {}).setdefault(study._study_id, _Ledger())
-        ledger.update(study._storage.get_all_trials(study._study_id, deepcopy=False))
+        ledger.update(_trials_of(study))
         return ledger
 
 
@@ -261,8 +257,9 @@ class _Ledger:
         if not self._continues(trials):
             self._clear()
         looked_at = [(index, trials[index]) for index in self._unfinished]
-        looked_at += enumerate(trials[self._scanned :], start=self._scanned)
-        self._scanned = len(trials)
+        new = trials[self._scanned :]  # once: other threads may add to the list of a storage in memory
+        looked_at += enumerate(new, start=self._scanned)
+        self._scanned += len(new)
         fresh = [(index, trial) for index, trial in looked_at if trial.state.is_finished()]
         self._unfinished = {index: trial for index, trial in looked_at if not trial.state.is_finished()}
         if fresh:
@@ -306,16 +303,26 @@ class _Ledger:
         )
 
     def _insert(self, fresh: list[FrozenTrial]) -> None:
-        before = self.finished
-        self.finished = in_order_of_completion([*before, *fresh])
-        self._completed = max(self._completed, *(_count(trial) or 0 for trial in fresh))
-        pairs = enumerate(zip(before, self.finished, strict=False))
-        start = next((index for index, (old, new) in pairs if old is not new), len(before))
-        for view in self._views:
-            view.fold.rewind(start)
+        self._completed = max(self._completed, *(count_of(trial) or 0 for trial in fresh))
+        if self._follow(fresh):
+            self.finished += sorted(fresh, key=place_of)
+        else:
+            before = self.finished
+            self.finished = in_order_of_completion([*before, *fresh])
+            pairs = enumerate(zip(before, self.finished, strict=False))
+            start = next((index for index, (old, new) in pairs if old is not new), len(before))
+            for view in self._views:
+                view.fold.rewind(start)
         for trial in fresh:
             if trial.state != TrialState.FAIL and trial.params:
                 self._share(trial.distributions)
+
+    def _follow(self, fresh: Sequence[FrozenTrial]) -> bool:
+        """Whether these trials come after all others, so that the others need not be sorted again."""
+        if not self.finished or count_of(self.finished[-1]) is None:
+            return False
+        last = place_of(self.finished[-1])
+        return all(count_of(trial) is not None and place_of(trial) > last for trial in fresh)
 
     def _share(self, distributions: dict[str, BaseDistribution]) -> None:
         if self._shared is None:
@@ -324,40 +331,20 @@ class _Ledger:
             self._shared = {n: d for n, d in self._shared.items() if distributions.get(n) == d}
 
 
-def in_order_of_completion(finished: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Finished trials sorted by the number stored at their completion, then by their own number.
+def _trials_of(study: Study) -> list[FrozenTrial]:
+    """All trials in the storage of a study, to be read.
 
-    Trials without such a number (from a version that stored none, or added by hand) are sorted by their time of
-    completion. Those that were there when the first number was given come first. The others come before the first
-    numbered trial that was completed later by the clock.
+    That of a storage in memory is its own list. In a large study a copy of it costs more than a proposal.
     """
-    counted = sorted(
-        (trial for trial in finished if _count(trial) is not None), key=lambda t: (_count(t), t.number)
-    )
-    others = sorted(
-        (trial for trial in finished if _count(trial) is None), key=lambda t: (_completed_at(t), t.number)
-    )
-    there = (_count(counted[0]) or 1) - 1 if counted else len(others)
-    ordered, rest = others[:there], deque(others[there:])
-    for trial in counted:
-        while rest and _completed_at(rest[0]) < _completed_at(trial):
-            ordered.append(rest.popleft())
-        ordered.append(trial)
-    return [*ordered, *rest]
+    storage = study._storage
+    if isinstance(storage, InMemoryStorage) and study._study_id in storage._studies:
+        return storage._studies[study._study_id].trials
+    return storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def _fidelity(trial: FrozenTrial) -> float | None:
     amount = trial.user_attrs.get(FIDELITY)
     return float(amount) if isinstance(amount, int | float) else None
-
-
-def _count(trial: FrozenTrial) -> int | None:
-    count = trial.user_attrs.get(COMPLETION)
-    return count if isinstance(count, int) else None
-
-
-def _completed_at(trial: FrozenTrial) -> datetime:
-    return trial.datetime_complete or datetime.min
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
