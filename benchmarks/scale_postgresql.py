@@ -4,10 +4,11 @@
 
 Starts the server of the tests (fsync off, loopback; Debian's package `postgresql`), and for each sampler so many
 processes on a new study, each of which asks for a trial with 11 integer parameters, computes their loss and tells it,
-until the time is up. "netwright" takes its trials as a search does (`netwright.runs.drivers`): each is leased in the
-transaction that creates it, and the lease is renewed before the result is stored. "optuna" is Optuna's random sampler
-on its own storage. Prints the trials that were finished in a second of wall time, the processor's seconds a trial of
-the processes and of the server with them, and how many creations were refused because another process was first.
+until the time is up. netwright's strategies take their trials as a search does (`netwright.runs.drivers`): each is
+leased in the transaction that creates it, and the lease is renewed before the result is stored. "optuna" is Optuna's
+random sampler on its own storage, first and last. Prints the trials that were finished in a second of wall time, the
+processor's milliseconds a trial of the processes without the server, and how many creations were refused because
+another process was first.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import psutil
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 
@@ -111,20 +111,12 @@ def measure(url: str, kind: str, processes: int, seconds: float) -> tuple[float,
     for process in started:
         process.start()
     ready.wait()
-    before = _server_seconds()
     found = [results.get(timeout=seconds + 600) for _ in started]
     for process in started:
         process.join()
     trials = sum(one[0] for one in found)
-    spent = sum(one[2] for one in found) + _server_seconds() - before
+    spent = sum(one[2] for one in found)
     return trials / seconds, spent / max(trials, 1), sum(one[1] for one in found)
-
-
-def _server_seconds() -> float:
-    """The processor time of all server processes, those that have ended included."""
-    servers = [process for process in psutil.process_iter(["name"]) if process.info["name"] == "postgres"]
-    times = [process.cpu_times() for process in servers]
-    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 def main() -> None:
