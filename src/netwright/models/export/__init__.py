@@ -9,6 +9,7 @@ from __future__ import annotations
 from netwright.errors import SettingsError
 from netwright.models.export.base import Exporter, Quantiser
 from netwright.models.export.monai_bundle import MonaiBundle
+from netwright.models.export.nnunet import NNUNetExport
 from netwright.models.export.onnx import OnnxExport
 from netwright.models.export.source import SourceExport
 from netwright.models.export.torch_export import TorchExport
@@ -18,7 +19,7 @@ QUANTISERS: dict[str, Quantiser] = {exporter.name: exporter for exporter in (Onn
 
 EXPORTERS: dict[str, Exporter] = {
     exporter.name: exporter
-    for exporter in (TorchExport(), *QUANTISERS.values(), SourceExport(), MonaiBundle())
+    for exporter in (TorchExport(), *QUANTISERS.values(), SourceExport(), MonaiBundle(), NNUNetExport())
 }
 """By the name of the format."""
 
