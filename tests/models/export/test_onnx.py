@@ -38,7 +38,7 @@ from netwright.tasks import TASKS
 from netwright.tasks.base import Predictor, SavedNetwork
 from processes import run
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 onnx_ir = pytest.importorskip("onnx_ir")
@@ -168,10 +168,18 @@ VOLUMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+OTHER = ("regions", "slices", "two channels")
+"""Those whose networks are others, too, so that each has an export of its own."""
+
+
 @pytest.fixture(scope="module")
 def segmented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, list[tuple[Path, ...]]]]:
     """By variant: the predictor; images with the label maps of netwright and of the script."""
-    folder = tmp_path_factory.mktemp("segmented")
+    return segmented_by(tmp_path_factory.mktemp("segmented"), [name for name in VOLUMES if name not in OTHER])
+
+
+def segmented_by(folder: Path, names: Sequence[str]) -> dict[str, tuple[Any, list[tuple[Path, ...]]]]:
+    """See `segmented`."""
     small, large = (
         volume(folder / "small.nii.gz", (13, 15, 11)),
         volume(folder / "large.nii.gz", (30, 22, 19)),
@@ -179,7 +187,8 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, 
     several = volume(folder / "several.nii.gz", (14, 14, 12, 2), np.diag([1.0, 1, 1, 1]))
     results: dict[str, tuple[Any, list[tuple[Path, ...]]]] = {}
     jobs: list[tuple[Path, Sequence[object]]] = []
-    for name, (preprocessing, architecture) in VOLUMES.items():
+    for name in names:
+        preprocessing, architecture = VOLUMES[name]
         predictor, saved = segmenter(folder, preprocessing, architecture)
         like = None if architecture or not results else folder / "as they are" / "export"
         export, pairs = exported(predictor.network, saved, folder / name / "export", like), []
@@ -194,13 +203,22 @@ def segmented(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, 
     return results
 
 
-@pytest.mark.parametrize("name", VOLUMES)
+@pytest.mark.parametrize("name", [name for name in VOLUMES if name not in OTHER])
 def test_label_maps_are_those_of_predict(segmented: dict[str, Any], name: str) -> None:
     predictor, pairs = segmented[name]
     for image, ours, theirs in pairs:
         require_same_labels(predictor, image, ours, theirs)
 
 
+@pytest.mark.slow
+def test_label_maps_of_other_networks_are_those_of_predict(tmp_path: Path) -> None:
+    """Of regions, of slices, and of two channels."""
+    for predictor, pairs in segmented_by(tmp_path, OTHER).values():
+        for image, ours, theirs in pairs:
+            require_same_labels(predictor, image, ours, theirs)
+
+
+@pytest.mark.slow
 def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
     """In colours, in grey with opacity and larger than a window, of 8 and of 16 bits."""
     steps = {"size": (16, 16, 1), "spacing": (1, 1, 1)}
@@ -315,6 +333,18 @@ def test_a_network_that_cannot_be_traced_is_refused(tmp_path: Path) -> None:
         EXPORTERS["onnx"].write(Exportable(Branching(), torch.ones(2, 1, 4, 4), {}), tmp_path)
 
 
+def test_the_first_layer_of_a_trace_that_differs_is_named() -> None:
+    """A network one of whose layers was replaced after it was traced."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.Conv2d(3, 1, 1)).eval()
+    images = torch.randn(2, 1, 16, 16)
+    program = next(traces(network, images)).program
+    assert first_different_layer(network, program, images) is None
+    network[2] = nn.Conv2d(2, 3, 3)
+    assert first_different_layer(network, program, images) == "2"
+
+
+@pytest.mark.slow
 def test_the_layer_that_differs_is_named(tmp_path: Path) -> None:
     """An export whose second convolution has other weights."""
     torch.manual_seed(0)
@@ -335,32 +365,34 @@ def test_the_layer_that_differs_is_named(tmp_path: Path) -> None:
             images,
             lambda batch: converted_otherwise(changed, batch),
         )
-    assert first_different_layer(network, traced.program, images) is None
-    network[2] = nn.Conv2d(2, 3, 3)
-    assert first_different_layer(network, traced.program, images) == "2"
 
 
 def test_a_run_is_exported_and_checked_on_its_cases(old_runs: Path) -> None:
     """The user's network for pictures, by the command."""
-    done = in_this_process("export", "marl", "--format", "onnx", "--trust-code", cwd=old_runs)
+    done = in_this_process("export", "marl", "--format", "onnx", "--trust-code", "--quantise", cwd=old_runs)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert "exported   marl-onnx" in lines
     assert any(line.startswith("checked    on 6 real images; outputs differ by at most ") for line in lines)
     folder = old_runs / "marl-onnx"
-    assert sorted(file.name for file in folder.iterdir()) == ["infer.py", "inference.json", "network.onnx"]
-    assert read_json(folder / "inference.json")["sides"] == {"multiples_of": [16, 16]}
+    files = ["infer.py", "inference.json", "network-int8.onnx", "network.onnx"]
+    assert sorted(file.name for file in folder.iterdir()) == files
+    described = read_json(folder / "inference.json")
+    assert described["sides"] == {"multiples_of": [16, 16]}
+    use = described["quantised"]
+    assert (use["network"], use["validation_cases"]) == ("network-int8.onnx", 2)
+    full, whole = (use["metrics"][kind]["dice"] for kind in ("float32", "int8"))
+    said = f"8 bits     dice {whole:.3f} on 2 validation cases, {whole - full:+.3f}; "
+    assert any(line.startswith(said) for line in lines)
+    assert abs(whole - full) < 0.1
+    nodes = onnx.load(folder / "network-int8.onnx").graph.node
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in nodes}
     for place in (Path(package.__file__).parents[1], Path(torch.__file__).parents[1], old_runs):
         for file in folder.iterdir():
             assert str(place).encode() not in file.read_bytes()
-    refused = in_this_process(
-        "export", "marl", "--format", "onnx", "--trust-code", "-o", "marl-onnx", cwd=old_runs
-    )
-    assert "marl-onnx already exists, and is kept" in refused.stderr
-    (folder / "infer.py").unlink()
+    again = ("export", "marl", "--format", "onnx", "--trust-code", "-o", "marl-onnx")
+    assert "marl-onnx already exists, and is kept" in in_this_process(*again, cwd=old_runs).stderr
     run = package.open_run(old_runs / "marl", trust_code=True)
-    assert run.export(folder, format="onnx", overwrite=True) == folder
-    assert (folder / "infer.py").exists()
     trained = run.network()
     images = torch.randn(3, trained.task.channels, 32, 48)
     with torch.no_grad():
@@ -382,6 +414,7 @@ def test_what_cannot_be_is_refused(old_runs: Path, tmp_path: Path) -> None:
     assert (tmp_path / "marl-onnx" / "mine").exists()
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_exported_whole(tmp_path: Path) -> None:
     members = [nn.Conv3d(1, 2, 3, padding=1), nn.Conv3d(1, 2, 1)]
     network, images = Ensemble(members, (0.7, 0.3), (0,)), torch.randn(2, 1, 8, 8, 8)

@@ -118,6 +118,7 @@ def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str]
             f"netwright search {settings.dataset.path} --settings {root}/run.yaml -o NEW_FOLDER",
         ),
         ("use the network", f"netwright predict {root} IMAGES -o LABELS"),
+        ("use it without netwright", f"netwright export {root} --format onnx"),
         ("test it on other cases", f"netwright evaluate {root} DATASET"),
         *trials,
     )
