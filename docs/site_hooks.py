@@ -27,7 +27,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Files of the repository that are no pages are named, not linked."""
-    return re.sub(r"\[([^\]]*)\]\(\.\./(?:src|tests|benchmarks|examples|findings)/[^)]*\)", r"\1", markdown)
+    return re.sub(
+        r"\[([^\]]*)\]\((?:\.\./)?(?:src|tests|benchmarks|examples|findings)/[^)]*\)", r"\1", markdown
+    )
 
 
 def _moved(text: str) -> str:
