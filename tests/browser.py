@@ -83,6 +83,18 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
+    def choose(self, selector: str, file: Path) -> None:
+        """Choose a file in a field for files, as a user does in the dialogue."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def wait_for(self, condition: str) -> None:
+        """Wait until an expression in the page is true."""
+        self.run(
+            f"new Promise((done) => {{ const look = () => {condition} ? done() : setTimeout(look, 50); look(); }})"
+        )
+
     def pdf(self) -> bytes:
         """The page as it is printed on A4."""
         answer = self.call("Page.printToPDF", printBackground=True, paperWidth=8.27, paperHeight=11.69)
@@ -138,8 +150,8 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(profile: Path) -> Iterator[Browser]:
-    """A browser of its own, with its data in ``profile``."""
+def browser(profile: Path, *, webgl: bool = False) -> Iterator[Browser]:
+    """A browser of its own, with its data in ``profile``. ``webgl``: it draws in three dimensions, on the processor."""
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
     words = [
@@ -147,6 +159,9 @@ def browser(profile: Path) -> Iterator[Browser]:
         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
         "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank",
     ]  # fmt: skip
+    if webgl:
+        words.remove("--disable-gpu")
+        words[1:1] = ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
     # Its pipes have the numbers 3 and 4, which this process may use itself; other shells know no number above 9.
     shell = f'exec "$@" 3<&{to_read} 4>&{from_write}'
     process = subprocess.Popen(

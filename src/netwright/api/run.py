@@ -18,7 +18,7 @@ from netwright.files import file_stamp, remove_partial
 from netwright.models.export import DEFAULT, exporter_of
 from netwright.models.export.base import ExportData, silent
 from netwright.models.export.trained import export_path, export_trained
-from netwright.models.store import load_trained, saved_task
+from netwright.models.store import load_trained, saved_network, saved_task
 from netwright.runs.cache import cache_root
 from netwright.runs.data import note_of, nothing_unseen, open_run_data, unseen_cases
 from netwright.runs.folder import RunFolder, held
@@ -31,7 +31,7 @@ from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
-from netwright.tasks.base import Postprocessing, Predictor
+from netwright.tasks.base import Postprocessing, Predictor, SavedNetwork
 from netwright.training.files import WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
@@ -211,6 +211,14 @@ class Run:
         trained = load_trained(folder, self.settings)
         applied = postprocessing if crf is None else crf
         return trained if applied else trained.without_postprocessing()
+
+    def saved(self, trial: int | None = None) -> SavedNetwork:
+        """The files of the network of `network`, without running any code.
+
+        Raises:
+            RunError: it has not been trained yet, or a file is damaged.
+        """
+        return saved_network(self._trained_folder(trial))
 
     def postprocessing(self, trial: int | None = None) -> Postprocessing | None:
         """What was fitted to the output of the network of `network`, kept or not, such as a CRF; None: nothing was.

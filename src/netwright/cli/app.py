@@ -60,6 +60,7 @@ from netwright.cli.options import (
 )
 from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
 from netwright.cli.running import resume, status
+from netwright.cli.serving import serve
 from netwright.errors import NetwrightError, SettingsError
 from netwright.execution.notes import LOGGER
 from netwright.execution.signals import INTERRUPTED, ended_by_signals
@@ -374,7 +375,7 @@ def search(
     conduct(run)
 
 
-for verb in (resume, status, train, evaluate, predict, export, compare, report, dashboard):
+for verb in (resume, status, train, evaluate, predict, export, compare, report, dashboard, serve):
     app.command()(verb)
 
 

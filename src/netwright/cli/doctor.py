@@ -30,6 +30,7 @@ EXTRAS = {
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "export --format onnx"),
     "postgresql": (("psycopg",), "--storage in PostgreSQL"),
     "ray": (("ray",), "--executor ray"),
+    "serve": (("fastapi", "uvicorn"), "serve"),
 }
 """Extra -> the modules that it brings, and what it is for."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netwright.report.run import ReportedRun
     from netwright.report.sections import Section
     from netwright.settings import RunSettings
+    from netwright.tasks.exchange import Exchange
     from netwright.tasks.folds import Joined
     from netwright.training.config import TrainingProtocol
     from netwright.training.problem import NetworkTask, Problem
@@ -301,6 +302,9 @@ class Task(Protocol):
         Raises:
             RunError: a file of the network is damaged.
         """
+
+    def exchange(self, saved: SavedNetwork) -> Exchange:
+        """What a user gives to a saved network, and gets from it."""
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A predictor for a saved network, which is on the device and has its weights.

@@ -21,6 +21,7 @@ from netwright.errors import DatasetError
 from netwright.means import mean_scores
 from netwright.tasks.base import Results, SavedNetwork
 from netwright.tasks.classification.task import Classification, ClassificationTask
+from netwright.tasks.exchange import single_row
 from netwright.tasks.images import (
     PREDICTIONS,
     LabelledPicture,
@@ -172,6 +173,12 @@ def read_table(path: Path, classes: Sequence[str]) -> list[ClassifiedPicture]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
     return [ClassifiedPicture(row[0], row[1], row[2], float(row[3 + classes.index(row[2])])) for row in rows]
+
+
+def picture_values(path: Path) -> dict[str, Any]:
+    """The class of the one picture of a table that `Classifier.predict` wrote, and the probability of each."""
+    (_, _, *classes), (_, found, *probabilities) = single_row(path)
+    return {"class": found, "probabilities": dict(zip(classes, map(float, probabilities), strict=True))}
 
 
 def _write_table(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
 from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.exchange import Exchange
 from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
@@ -136,6 +137,12 @@ class Classification:
         """The table of `predict`."""
         values = {"image_channels": saved.architecture["channels"]}
         return InferenceScript("infer_table.py.j2", values)
+
+    def exchange(self, saved: SavedNetwork) -> Exchange:
+        """The class of a picture, and the probability of each."""
+        from netwright.tasks.classification.predictor import picture_values
+
+        return Exchange("picture", "class", picture_values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `Classifier`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import SettingsError
 from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.exchange import Exchange
 from netwright.tasks.inpainting.settings import choose_masks, choose_preparation
 
 if TYPE_CHECKING:
@@ -143,6 +144,10 @@ class Inpainting:
         return InferenceScript(
             "inpainting/infer.py.j2", {"image_channels": saved.architecture["channels"]}, lacks
         )
+
+    def exchange(self, saved: SavedNetwork) -> Exchange:
+        """A restored picture; what is missing is drawn as in training and test."""
+        return Exchange("picture", "picture")
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """An `Inpainter`."""

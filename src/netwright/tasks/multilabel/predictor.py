@@ -20,6 +20,7 @@ from netwright.data.images.settings import PicturePreparation
 from netwright.errors import DatasetError
 from netwright.means import mean_scores
 from netwright.tasks.base import Results, SavedNetwork, Scores
+from netwright.tasks.exchange import single_row
 from netwright.tasks.images import (
     PREDICTIONS,
     LabelledPicture,
@@ -237,3 +238,14 @@ def read_table(path: Path, labels: Sequence[str]) -> Table:
         columns["decision"].astype(bool),
         columns["truth"].astype(np.int64),
     )
+
+
+def picture_values(path: Path) -> dict[str, Any]:
+    """The labels of the one picture of a table that `LabelPredictor.predict` wrote, and the probability of each."""
+    (_, *header), (_, *values) = single_row(path)
+    count = len(header) // 2
+    labels = [name.removeprefix("probability.") for name in header[:count]]
+    return {
+        "labels": [label for label, decided in zip(labels, values[count:], strict=True) if int(decided)],
+        "probabilities": dict(zip(labels, map(float, values[:count]), strict=True)),
+    }

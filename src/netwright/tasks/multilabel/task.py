@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
 from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.exchange import Exchange
 from netwright.tasks.multilabel.thresholds import FILE as THRESHOLDS
 
 if TYPE_CHECKING:
@@ -142,6 +143,12 @@ class Multilabel:
         thresholds = list(read_thresholds(saved.folder, labels).values)
         values = {"image_channels": saved.architecture["channels"], "thresholds": thresholds}
         return InferenceScript("infer_table.py.j2", values)
+
+    def exchange(self, saved: SavedNetwork) -> Exchange:
+        """The labels of a picture, and the probability of each."""
+        from netwright.tasks.multilabel.predictor import picture_values
+
+        return Exchange("picture", "labels", picture_values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `LabelPredictor`."""

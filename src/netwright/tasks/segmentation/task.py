@@ -12,6 +12,7 @@ from netwright.data.volumes.regions import IGNORED, Region
 from netwright.errors import MemoryShortage, SettingsError
 from netwright.execution.notes import say_once
 from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.exchange import Exchange
 from netwright.training.guess import GUESSED, guessed_loss
 
 if TYPE_CHECKING:
@@ -266,19 +267,16 @@ class Segmentation:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """Label maps, without a CRF; none for a network that sees surroundings at low resolution."""
-        from netwright.data.io.images import COLOUR, GREY
         from netwright.data.volumes.preprocessing import PreprocessingSettings
         from netwright.tasks.segmentation.postprocessing import read_fitted
 
-        names = tuple(saved.architecture.get("channel_names", ()))
         steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
-        flat = steps["size"][2] == 1 and names in ((), GREY, COLOUR)
         surrounded = steps["low_resolution"] is not None
         values = {
             "preprocessing": steps,  # also those that an older version did not write
             "image_channels": saved.architecture["channels"] // (2 if surrounded else 1),
             "slice_axis": saved.architecture.get("slice_axis"),
-            "pictures": flat,
+            "pictures": _of_pictures(saved, steps),
         }
         if surrounded:
             return InferenceScript(None, values, (SURROUNDED,))
@@ -286,6 +284,13 @@ class Segmentation:
         without = fitted is not None and fitted.kept
         lacks = ("Without the CRF that netwright applies: labels are those of the network alone.",) * without
         return InferenceScript("segmentation/infer.py.j2", values, lacks)
+
+    def exchange(self, saved: SavedNetwork) -> Exchange:
+        """Label maps of volumes, or of pictures."""
+        from netwright.data.volumes.preprocessing import PreprocessingSettings
+
+        steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
+        return Exchange("picture" if _of_pictures(saved, steps) else "volume", "label map")
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """With the CRF that was kept for it, if one was."""
@@ -415,3 +420,11 @@ class Segmentation:
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
         """How many label maps."""
         return f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
+
+
+def _of_pictures(saved: SavedNetwork, steps: Mapping[str, Any]) -> bool:
+    """Whether a network was trained on pictures. ``steps``: how images are prepared for it."""
+    from netwright.data.io.images import COLOUR, GREY
+
+    names = tuple(saved.architecture.get("channel_names", ()))
+    return steps["size"][2] == 1 and names in ((), GREY, COLOUR)
