@@ -157,7 +157,9 @@ def test_the_real_package_predicts_and_trains(tmp_path: Path) -> None:
         assert np.mean(ours != theirs) <= 0.01, file.name  # it pads with zeros, and normalises its own crop
 
     call("extract_fingerprint", "-d", 1, "-np", 1)
-    (prepared / f"{PLANS}.json").write_bytes((exported / f"{PLANS}.json").read_bytes())
+    (prepared / "dataset.json").write_bytes((raw / "dataset.json").read_bytes())  # as planning does
+    made = (exported / f"{PLANS}.json").read_text()
+    (prepared / f"{PLANS}.json").write_text(made.replace("Dataset000_Netwright", prepared.name))
     call("preprocess", "-d", 1, "-plans_name", PLANS, "-c", CONFIGURATION, "-np", 1)
     call("train", 1, CONFIGURATION, 0, "-tr", "Short", "-p", PLANS, *cpu)
     assert list((tmp_path / "results").rglob("fold_0/validation/summary.json"))

@@ -60,7 +60,8 @@ $ export nnUNet_extTrainer=$PWD/trainer
 $ nnUNetv2_predict_from_modelfolder -i IMAGES -o LABELS -m {TRAINER}__netwrightPlans__3d_fullres -f all --disable_tta
 ```
 
-To train it anew on a dataset of nnU-Net, put netwrightPlans.json into its folder in nnUNet_preprocessed:
+To train it anew on a dataset of nnU-Net, put netwrightPlans.json into its folder in nnUNet_preprocessed, with the name
+of the dataset as dataset_name:
 
 ```console
 $ nnUNetv2_preprocess -d ID -plans_name netwrightPlans -c 3d_fullres
