@@ -64,3 +64,17 @@ def test_what_is_for_clusters_is_refused_on_one_machine(
     words = refusal(netwright, dataset, tmp_path / "run", "--gpus-per-trial", 0.5)
     assert "machine.gpus_per_trial is 0.5" in words
     assert "--executor ray" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "training.batch_size=2"], "a batch has 2 images"),
+        (["--recipe", "pdas-segnas7", "--set", "training.batch_size=4"], "has one device: expected 1"),
+    ],
+)
+def test_devices_that_a_training_cannot_use_are_refused(
+    netwright: Command, dataset: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    devices = ("--set", "training.devices=3", "--set", "training.device=cpu")
+    assert words in refusal(netwright, dataset, tmp_path / "run", *devices, *options)

@@ -34,3 +34,14 @@ def test_with_gpus_each_worker_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.memory_share_mb("auto", 2) == 9000
     assert machine.memory_share_mb("auto", 3) == 4500
     assert machine.process_limit_mb("auto", 100.0) is None
+
+
+def test_candidates_on_several_gpus_have_groups_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 7)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10e9, 24e9))
+    assert machine.devices("auto", 3) == ("cuda:0", "cuda:3")
+    assert machine.devices("cuda", 8) == ()
+    assert machine.default_workers("auto", 4, 3) == 2
+    assert machine.memory_share_mb("auto", 2, 3) == 9000
+    assert machine.default_workers("cpu", 1, 1000) == 1

@@ -79,7 +79,7 @@ def compare_default_alone(
         executor,
         [job],
         settings.budget.retries,
-        devices=devices(settings.training.device),
+        devices=devices(settings.training.device, settings.training.devices),
         crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
         on_tick=on_tick,
     )

@@ -225,7 +225,7 @@ class Finish:
             jobs,
             self._settings.budget.retries,
             at_once=self._settings.machine.workers,
-            devices=devices(self._settings.training.device),
+            devices=devices(self._settings.training.device, self._settings.training.devices),
             on_tick=on_tick,
         )
 

@@ -167,7 +167,7 @@ class FinalComparison:
             jobs,
             settings.budget.retries,
             at_once=settings.machine.workers,
-            devices=devices(settings.training.device),
+            devices=devices(settings.training.device, settings.training.devices),
             crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
             on_tick=on_tick or (lambda: None),
         ):

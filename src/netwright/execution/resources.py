@@ -41,28 +41,41 @@ def core_limit(group: Path = CONTROL_GROUP) -> float | None:
         return None
 
 
-def devices(name: str) -> tuple[str, ...]:
+def devices(name: str, each: int = 1) -> tuple[str, ...]:
     """The devices that candidates may train on: all GPUs for "auto" and "cuda" if there are any, else one device.
 
-    ``name``: see `netwright.training.config.TrainingProtocol`.
+    Args:
+        name: see `netwright.training.config.TrainingProtocol`.
+        each: the devices of each candidate. The first of each such group is in the result; the others follow it.
     """
     import torch
 
     if name in ("auto", "cuda") and torch.cuda.is_available():
-        return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+        return tuple(f"cuda:{index}" for index in range(0, torch.cuda.device_count() - each + 1, each))
     return ("cpu",) if name == "auto" else (name,)
 
 
-def default_workers(device: str, threads: int) -> int:
-    """One candidate per GPU, or as many as the cores allow."""
-    names = devices(device)
-    return len(names) if _is_gpu(names) else max(1, available_cores() // max(1, threads))
+def default_workers(device: str, threads: int, each: int = 1) -> int:
+    """One candidate per GPU, or as many as the cores allow.
+
+    Args:
+        device: see `netwright.training.config.TrainingProtocol`.
+        threads: of each process.
+        each: the devices of each candidate, which are as many processes.
+    """
+    names = devices(device, each)
+    return len(names) if _is_gpu(names) else max(1, available_cores() // max(1, threads * each))
 
 
-def memory_share_mb(device: str, workers: int) -> float:
-    """The free memory that each worker may use, in MB of 1e6 bytes.
+def memory_share_mb(device: str, workers: int, each: int = 1) -> float:
+    """The free memory that each worker may use, in MB of 1e6 bytes; on GPUs on each of its devices.
 
     On GPUs it is based on the GPU with the least free memory; if there are more workers than GPUs, they share it.
+
+    Args:
+        device: see `netwright.training.config.TrainingProtocol`.
+        workers: that share the machine.
+        each: the devices of each worker.
     """
     names = devices(device)
     if not _is_gpu(names):
@@ -71,7 +84,7 @@ def memory_share_mb(device: str, workers: int) -> float:
         import torch
 
         free = min(torch.cuda.mem_get_info(torch.device(name))[0] for name in names)
-        sharing = math.ceil(workers / len(names))
+        sharing = math.ceil(workers * each / len(names))
     return round((1 - KEPT_BACK) * free / 1e6 / sharing, 0)
 
 
@@ -81,4 +94,4 @@ def process_limit_mb(device: str, limit_mb: float | None) -> float | None:
 
 
 def _is_gpu(names: tuple[str, ...]) -> bool:
-    return names[0].startswith("cuda")
+    return bool(names) and names[0].startswith("cuda")

@@ -100,7 +100,7 @@ def _settle(parent: int, memory_limit_mb: float | None) -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
-    _die_with_parent()
+    die_with_parent()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     if memory_limit_mb is not None:
         # An allocation past the limit then fails in this worker; otherwise the system would kill any process.
@@ -116,7 +116,7 @@ def _leave(connection: Connection, worker: int) -> None:
     as where a program puts itself in the background.
     """
     if os.getppid() == worker:
-        _die_with_parent()
+        die_with_parent()
     else:
         threading.Thread(target=_end_after, args=(worker,), daemon=True).start()
     heartbeat.connect(lambda seconds: None)
@@ -125,7 +125,7 @@ def _leave(connection: Connection, worker: int) -> None:
         connection.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """On Linux the system ends this process as soon as its parent dies, before a resumed search can collide with it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -98,8 +98,8 @@ def used_devices(settings: RunSettings) -> tuple[str, int]:
         each, kind = (cluster.gpus, GPU) if cluster.gpus else (cluster.cpus, CORE)
         return kind, math.ceil(machine.workers * each)
     if names != ("cpu",):
-        return GPU, min(len(names), machine.workers)
-    return CORE, min(available_cores(), machine.workers * machine.threads)
+        return GPU, min(len(names), machine.workers * settings.training.devices)
+    return CORE, min(available_cores(), machine.workers * machine.threads * settings.training.devices)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,9 @@ def workers_for(settings: RunSettings) -> int:
     """How many candidates can train at once: one a GPU, or as many as cores or cluster allow."""
     machine = settings.machine
     room = room_of(machine.executor, machine.cluster())
-    return default_workers(settings.training.device, machine.threads) if room is None else room.workers
+    if room is not None:
+        return room.workers
+    return default_workers(settings.training.device, machine.threads, settings.training.devices)
 
 
 def memory_for(settings: RunSettings) -> float | None:
@@ -19,6 +21,6 @@ def memory_for(settings: RunSettings) -> float | None:
     machine, device = settings.machine, settings.training.device
     room = room_of(machine.executor, machine.cluster())
     if room is None:
-        return memory_share_mb(device, machine.workers)
+        return memory_share_mb(device, machine.workers, settings.training.devices)
     gpus = machine.gpus_per_trial
     return memory_share_mb(device, max(1, int(1 / gpus))) if gpus else room.memory_mb

@@ -122,7 +122,7 @@ class Search:
             self._jobs(),
             settings.budget.retries,
             at_once=settings.machine.workers,
-            devices=devices(settings.training.device),
+            devices=devices(settings.training.device, settings.training.devices),
             crashed=lambda result: result["status"] == Status.CRASHED,
             on_tick=tick,
         ):

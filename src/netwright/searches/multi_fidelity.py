@@ -183,7 +183,7 @@ class MultiFidelitySearch:
             self._jobs(),
             self._settings.budget.retries,
             at_once=self._settings.machine.workers,
-            devices=devices(self._settings.training.device),
+            devices=devices(self._settings.training.device, self._settings.training.devices),
             crashed=lambda result: result["status"] == Status.CRASHED,
             on_tick=tick,
         ):

@@ -80,6 +80,24 @@ def network_builder(
         choice: one of its choices.
         reference: the name of a hand-made network to use instead of the choice.
     """
+    return _Builder(spec, choice, reference)
+
+
+class _Builder:
+    """Makes a network for a task; see `network_builder`. Another process that reads it makes the space anew."""
+
+    def __init__(self, spec: Spec, choice: Mapping[str, Any], reference: str | None) -> None:
+        self._given = (spec, dict(choice), reference)
+        self._build = _build_of(*self._given)
+
+    def __call__(self, task: TaskShape) -> Any:
+        return self._build(task)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Builder, self._given
+
+
+def _build_of(spec: Spec, choice: Mapping[str, Any], reference: str | None) -> Callable[[TaskShape], Any]:
     if reference is not None:
         from netwright.spaces.references import REFERENCES
 

@@ -193,6 +193,13 @@ class TrainingProtocol:
         "GPUs; `cuda:1`: one of them; `cpu`",
     )
 
+    devices: int = setting(
+        1,
+        "devices that compute each batch of a candidate together: so many GPUs of one machine, or processes on a CPU. "
+        "Batch normalisation takes the statistics of the whole batch",
+        at_least=1,
+    )
+
     def __post_init__(self) -> None:
         require_ranges(self, "training")
         for name, choices in (("optimizer", Optimizer), ("schedule", Schedule)):

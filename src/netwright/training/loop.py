@@ -24,6 +24,7 @@ from netwright.training.history import Curves, EpochRecord
 from netwright.training.outcome import Status
 from netwright.training.problem import EpochBatches, Problem
 from netwright.training.progress import Progress, ProgressFile, identity_of
+from netwright.training.replicas import Replicas
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import Diverged, TrainingStep
 from netwright.training.time_budget import TimeBudget, TooSlow
@@ -73,6 +74,7 @@ def train(
     stop_after: int | None = None,
     checkpoints: Checkpoints | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    replicas: Replicas | None = None,
 ) -> Training:
     """Trains a network in place, and validates it.
 
@@ -104,6 +106,7 @@ def train(
         stop_after: the epoch after which to end, complete, though the protocol has more.
         checkpoints: where to go on from, and where and when to write one. None: from the start, and never.
         clock: gives the time in seconds; tests pass their own.
+        replicas: the network on several devices, which compute each batch together; None: on one.
 
     Raises:
         CheckpointRefused: the checkpoint to go on from is missing or damaged, or belongs to another training.
@@ -115,7 +118,7 @@ def train(
     loss = problem.loss(training, protocol, device)
     on_cpu = device.type == "cpu"
     with threads(protocol.threads), seeded(derive_seed(seed, "training"), deterministic=on_cpu):
-        step = TrainingStep(network, protocol, device, loss, len(batches))
+        step = TrainingStep(network, protocol, device, loss, len(batches), replicas)
         validation_batches = problem.validation_batches(validation, protocol)
         progress = _start(protocol, step, batches, validation_batches, curves, clock)
         averaged = None

@@ -34,7 +34,7 @@ from netwright.training.time_budget import TimeBudget
 
 VERSION = 1
 """The version of the contents of a training's checkpoint."""
-MAY_DIFFER = ("epochs", "steps", "seconds", "in_parts", "cool_down", "threads", "device")
+MAY_DIFFER = ("epochs", "steps", "seconds", "in_parts", "cool_down", "threads", "device", "devices")
 """The settings of the protocol that may change when a training goes on."""
 
 _RECORD = asdict(EpochRecord(1, 1, 0.0, None, 0.0, 0.0))

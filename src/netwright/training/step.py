@@ -14,17 +14,13 @@ from netwright.nn.schedule import Scheduled
 from netwright.training import schedule_free
 from netwright.training.checkpoint import CheckpointRefused
 from netwright.training.config import TrainingProtocol
-from netwright.training.device import (
-    call_network,
-    half_precision,
-    marked_channels_last,
-    to_channels_last,
-)
+from netwright.training.device import to_channels_last
+from netwright.training.forward import TrainingForward
 from netwright.training.losses import TrainingLoss
 from netwright.training.lr_schedule import cosine, linear_warm_up
 from netwright.training.moving_average import MovingAverage
 from netwright.training.optimizers import optimizer_of
-from netwright.training.precision import half_precision_training
+from netwright.training.replicas import Replicas
 from netwright.training.state import (
     grouped,
     network_tensors,
@@ -52,14 +48,14 @@ class TrainingStep:
         device: torch.device,
         loss: TrainingLoss,
         batches: int,
+        replicas: Replicas | None = None,
     ) -> None:
         self._network = network.to(device)
         if protocol.channels_last:
             to_channels_last(network)
-        self._channels_last = protocol.channels_last
-        self._half = half_precision(device) if protocol.mixed_precision else None
-        self._fast_convolutions = protocol.fast_convolutions
-        self._device = device
+        self._forward = TrainingForward(protocol, device)
+        self._replicas = replicas
+        self._progress = 0.0
         self._rate = protocol.learning_rate
         self._cosine = protocol.schedule == "cosine"
         self._warm_up = batches if protocol.warm_up else 0
@@ -74,7 +70,7 @@ class TrainingStep:
             if protocol.moving_average is None
             else MovingAverage(network.parameters(), protocol.moving_average)
         )
-        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half == torch.float16)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._forward.half == torch.float16)
         self._loss = loss
         self.learning_rate = protocol.learning_rate
         self.steps = 0
@@ -96,12 +92,14 @@ class TrainingStep:
         """
         self._follow_plan(planned_epochs * self._batches, rate_share)
         self._optimizer.zero_grad(set_to_none=True)
-        if self._channels_last and self._fast_convolutions:
-            images = marked_channels_last(images)
-        with half_precision_training(self._device, self._half, fast=self._fast_convolutions):
-            outputs = call_network(self._network, images, channels_last=self._channels_last)
+        if self._replicas is None:
+            outputs = self._forward(self._network, images)
+        else:
+            outputs = self._replicas.outputs(images, self.steps, self._progress)
         loss, of_output = self._loss.parts(outputs, labels)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._replicas is not None:
+            self._replicas.backward()
         value = loss.item()  # waits for the GPU, so only after the whole pass was sent to it
         if not math.isfinite(value):
             raise Diverged(f"the training loss became {value} at step {self.steps + 1}")
@@ -181,8 +179,9 @@ class TrainingStep:
         self.learning_rate = self._rate * share * rate_share
         for group in self._optimizer.param_groups:
             group["lr"] = self.learning_rate
+        self._progress = min(1.0, self.steps / max(1, steps))
         for module in self._scheduled:
-            module.set_progress(min(1.0, self.steps / max(1, steps)))
+            module.set_progress(self._progress)
 
 
 def is_single_value(error: BaseException) -> bool:

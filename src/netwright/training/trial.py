@@ -42,6 +42,7 @@ from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
 from netwright.training.outcome import Cost, Outcome, Status
 from netwright.training.problem import NetworkTask, Problem
+from netwright.training.replicas import replicated
 from netwright.training.seeding import derive_seed, seeded
 from netwright.training.step import is_single_value
 from netwright.training.weights import save_weights
@@ -234,18 +235,22 @@ class _Evaluation:
         def train_once(attempt: Attempt, checkpoints: Checkpoints | None) -> Training:
             with seeded(derive_seed(attempt.seed, "weights")):
                 network = self._build(self._task)
-            return train(
-                network,
-                self._problem,
-                training,
-                validation,
-                dataclasses.replace(self._protocol, seconds=attempt.share_of(self._protocol.seconds)),
-                seed=attempt.seed,
-                curves=self.curves,
-                on_epoch=on_epoch,
-                stop_after=self._stop_after,
-                checkpoints=None if checkpoints is None else attempt.noted(checkpoints),
-            )
+            with replicated(
+                network, self._build, self._task, self._protocol, self._device, attempt.seed
+            ) as replicas:
+                return train(
+                    network,
+                    self._problem,
+                    training,
+                    validation,
+                    dataclasses.replace(self._protocol, seconds=attempt.share_of(self._protocol.seconds)),
+                    seed=attempt.seed,
+                    curves=self.curves,
+                    on_epoch=on_epoch,
+                    stop_after=self._stop_after,
+                    checkpoints=None if checkpoints is None else attempt.noted(checkpoints),
+                    replicas=replicas,
+                )
 
         current = attempt_of(self._checkpoints, self._seed)
         self.seconds_before = current.seconds_before
@@ -305,12 +310,13 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
         return loss_of(protocol, task, torch.ones(task.classes))(outputs, labels)
 
     half = half_precision(device) if protocol.mixed_precision else None
+    on_one = protocol.devices if device.type == "cuda" else 1  # processes on a CPU share its memory
     size = protocol.patch_size or task.size
     try:
         return dry_run(
             build,
             task,
-            protocol.batch_size,
+            math.ceil(protocol.batch_size / on_one),
             loss=loss,
             size=size,
             label_size=task.label_size if size == task.size else size,
