@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import Command
+from netwright.execution.interrupts import Stopped
+from netwright.execution.ray_cluster import USAGE, connect
 
 
 def refusal(netwright: Command, dataset: Path, output: Path, *options: object) -> str:
@@ -56,6 +60,42 @@ def test_the_environment_variable_comes_before_the_setting(
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     assert "'127.0.0.1:9'" in refusal(netwright, dataset, tmp_path / "run", "--executor", "ray")
+
+
+def test_the_cluster_of_this_machine_is_refused_at_once_where_its_head_was_killed(
+    netwright: Command, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself waits for minutes at the address that a killed head leaves in a file."""
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+    there = ("--executor", "ray", "--ray-address", "auto")
+    words = refusal(netwright, dataset, tmp_path / "run", *there)
+    assert "at 'auto': 127.0.0.1:9, where it was last: " in words
+
+
+def test_sigterm_while_ray_starts_stops_the_search_and_ray_is_told_to_report_no_usage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray")
+    for name in ("RAY_ADDRESS", USAGE):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    before = signal.getsignal(signal.SIGTERM)
+    usage = []
+
+    def start(**_: object) -> None:
+        usage.append(os.environ[USAGE])
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray does
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(ray, "init", start)
+    with pytest.raises(Stopped):
+        connect(None)
+    assert usage == ["0"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_what_is_for_clusters_is_refused_on_one_machine(

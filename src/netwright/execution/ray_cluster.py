@@ -13,6 +13,7 @@ from typing import Any
 
 from netwright.errors import SettingsError
 from netwright.execution.base import Cluster, Room
+from netwright.execution.interrupts import Stopped
 from netwright.execution.resources import available_cores
 
 ADDRESS = "RAY_ADDRESS"
@@ -20,6 +21,8 @@ ADDRESS = "RAY_ADDRESS"
 AUTO = "auto"
 ANSWER_SECONDS = 10.0
 """A head node takes a connection within this time. Ray itself would try for minutes, and then end the program."""
+USAGE = "RAY_USAGE_STATS_ENABLED"
+"""Ray's own environment variable: whether it tells its makers of its use. It does not, unless the user has set this."""
 _STORE_BYTES = 80 * 2**20
 """The smallest object store that Ray allows. Data is read from files, so nothing large is ever put there."""
 _MB = 1e6
@@ -50,13 +53,16 @@ def connect(address: str | None) -> Any:
 
     Raises:
         SettingsError: ray is not installed, or there is no such cluster.
+        Stopped: SIGTERM came meanwhile.
     """
     ray = require_ray()
     if ray.is_initialized():
         return ray
     address = os.environ.get(ADDRESS) or address
-    if address is not None and address != AUTO:
-        _require_answer(address)
+    if address is None:
+        os.environ.setdefault(USAGE, "0")
+    else:
+        _require_answer(address, _latest() if address == AUTO else address)
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": "ERROR"}
     try:
         with _signals_kept(), contextlib.redirect_stderr(io.StringIO()):
@@ -71,6 +77,8 @@ def connect(address: str | None) -> Any:
             else:
                 ray.init(address=address, **quiet)
     except (Exception, SystemExit) as error:  # it leaves the program where the other side is no Ray
+        if isinstance(error, SystemExit) and error.code == signal.SIGTERM:
+            raise Stopped from None
         raise SettingsError(_no_cluster(address, error)) from None
     return ray
 
@@ -129,12 +137,29 @@ def _words(cpus: float, gpus: float) -> str:
     return " and ".join(parts) if gpus else parts[0]
 
 
-def _require_answer(address: str) -> None:
+def _latest() -> str | None:
+    """The head node of the cluster that Ray started last on this machine, which is "auto" for Ray even if it is gone.
+
+    None: Ray looks for one among the processes.
+    """
+    from ray._private.services import find_bootstrap_address
+
+    address: str | None = find_bootstrap_address(None)
+    return address or None
+
+
+def _require_answer(given: str, address: str | None) -> None:
     """Refuse an address at which nobody listens.
+
+    Args:
+        given: what the user named.
+        address: of the head node; None: it is not known.
 
     Raises:
         SettingsError: it is none, or nobody does.
     """
+    if address is None:
+        return
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdigit():
         raise SettingsError(
@@ -144,10 +169,11 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise SettingsError(_no_cluster(address, error)) from None
+        where = error if given == address else f"{address}, where it was last: {error}"
+        raise SettingsError(_no_cluster(given, where)) from None
 
 
-def _no_cluster(address: str | None, error: BaseException) -> str:
+def _no_cluster(address: str | None, error: object) -> str:
     reason = " ".join(str(error).split()).rstrip(".")[:300] or type(error).__name__
     if address is None:
         return f"Ray cannot be started on this machine: {reason}."
