@@ -96,6 +96,8 @@ def test_ct_is_normalised_by_the_foreground_of_the_plans(tmp_path: Path) -> None
         ({"architecture__arch_kwargs__features_per_stage": "?"}, "3d_fullres is not understood"),
         ({"inherits_from": "3d_lowres"}, "inherits_from is not understood.*found 3d_lowres"),
         ({"plans__configurations": []}, "configurations is not understood"),
+        ({"plans__configurations": {"3d_fullres": [1]}}, "3d_fullres is not understood"),
+        ({"use_mask_for_norm": []}, "3d_fullres is not understood"),
     ],
 )
 def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any], told: str) -> None:

@@ -208,7 +208,7 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="torch-export, a file that torch reads alone (the default), onnx, monai-bundle or nnunet.",
+            help="torch-export, a file that torch reads alone (the default), onnx, source, monai-bundle or nnunet.",
             autocompletion=complete_export,
         ),
     ] = None,

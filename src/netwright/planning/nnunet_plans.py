@@ -47,7 +47,7 @@ def assignments_of_plans(path: Path, configuration: str = CONFIGURATION) -> dict
         plans = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}). Change --from-plans.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is no JSON ({error}). Change --from-plans.") from None
     known = plans.get("configurations") if isinstance(plans, Mapping) else None
     if not isinstance(known, Mapping):
@@ -56,8 +56,8 @@ def assignments_of_plans(path: Path, configuration: str = CONFIGURATION) -> dict
         raise _unknown(
             path, "configurations", configuration, f"{', '.join(known)}; choose with --plans-configuration"
         )
-    values = _inherited(path, known, configuration)
     try:
+        values = _inherited(path, known, configuration)
         axes = list(plans["transpose_backward"])
         size = _along_axes(path, values["patch_size"], axes, f"{configuration}.patch_size")
         spacing = _along_axes(path, values["spacing"], axes, f"{configuration}.spacing")
@@ -72,7 +72,7 @@ def assignments_of_plans(path: Path, configuration: str = CONFIGURATION) -> dict
                 "batch": _batch(int(values["batch_size"])),
             },
         }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise SettingsError(
             f"{path}: {configuration} is not understood ({error!r}): expected the plans of nnunetv2 2.2 or later. Plan "
             "the dataset anew with nnUNetv2_plan_experiment."

@@ -22,6 +22,7 @@ from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import ExportError, StorageError
 from netwright.models.export.base import Exportable
 from netwright.models.export.monai_bundle import MonaiBundle
+from netwright.models.export.monai_bundle.configs import metadata
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import Segmentation
 from processes import run
@@ -130,6 +131,10 @@ def test_slices_are_segmented_as_by_predict(runs: Path, images: Path, tmp_path: 
         assert not re.search(r"^\s*(from|import) netwright", script.read_text(), re.MULTILINE), script
     with pytest.raises(StorageError, match=r"already exists, and is kept"):
         opened.export(bundle, format="monai-bundle")
+    before = {file: file.read_bytes() for file in sorted(images.iterdir())}
+    with pytest.raises(RuntimeError):
+        run_here(bundle, images, images)
+    assert {file: file.read_bytes() for file in sorted(images.iterdir())} == before
 
 
 @pytest.mark.slow  # starts processes; the test above runs the same bundle in this one
@@ -257,10 +262,25 @@ def test_a_folder_without_images_is_told(tmp_path: Path) -> None:
     from netwright.models.export.monai_bundle.scripts.files import find_images
 
     with pytest.raises(FileNotFoundError, match="has no NIfTI files"):
-        find_images(tmp_path)
-    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii"):
+        find_images(tmp_path, 2)
+    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b_0000.nii", "._b_0000.nii"):
         (tmp_path / name).touch()
-    assert [[Path(file).name for file in case["image"]] for case in find_images(tmp_path)] == [
-        ["a_0000.nii.gz", "a_0001.nii.gz"],
-        ["b_0000.nii"],
-    ]
+
+    def found(channels: int) -> dict[str, list[str]]:
+        cases = find_images(tmp_path, channels)
+        return {case["case"]: [Path(file).name for file in case["image"]] for case in cases}
+
+    assert found(2) == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"], "b": ["b_0000.nii"]}
+    assert list(found(1)) == ["a_0000", "a_0001", "b_0000"], "numbers of cases, not of channels"
+    (tmp_path / "b_0000.nii.gz").touch()
+    with pytest.raises(ValueError, match="has b_0000 twice"):
+        find_images(tmp_path, 1)
+
+
+def test_names_of_labels_are_no_expressions() -> None:
+    """MONAI runs texts that begin with $, and replaces those that begin with % or @."""
+    names = ["$print('run')", "%macro", "@reference", "50 % grey"]
+    architecture = {**ARCHITECTURE, "label_names": names, "label_values": [0, 1, 2, 3, 4]}
+    described = describe(architecture, PreprocessingSettings.from_dict({}))
+    outputs = metadata(described)["network_data_format"]["outputs"]["pred"]["channel_def"].values()
+    assert list(outputs) == ["background", *(f"label {name}" for name in names[:3]), "50 % grey"]

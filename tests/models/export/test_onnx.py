@@ -33,6 +33,7 @@ from netwright.models.export.differences import first_different_layer
 from netwright.models.export.onnx import converted, converted_otherwise, runner
 from netwright.models.export.script import write_use
 from netwright.models.export.tracing import traces
+from netwright.models.export.trained import export_path, export_trained
 from netwright.nn.ensemble import Ensemble
 from netwright.tasks import TASKS
 from netwright.tasks.base import Predictor, SavedNetwork
@@ -52,7 +53,10 @@ for name in ("netwright", "torch", "monai"):
     sys.modules[name] = None
 for script, arguments in json.load(open(sys.argv[1])):
     sys.argv = [script, *arguments]
-    runpy.run_path(script, run_name="__main__")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as stopped:
+        print(stopped, file=sys.stderr)
 """
 
 RANDOM = np.random.default_rng(5)
@@ -73,7 +77,7 @@ def volume(path: Path, shape: Sequence[int], affine: Any = TURNED) -> Path:
 
 
 def alone(folder: Path, jobs: Sequence[tuple[Path, Sequence[object]]]) -> str:
-    """Runs scripts in one process that has neither netwright nor torch; what they said."""
+    """Runs scripts in one process that has neither netwright nor torch; what they said, also when they stopped."""
     file = folder / "jobs.json"
     file.write_text(json.dumps([[str(script), list(map(str, arguments))] for script, arguments in jobs]))
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -141,9 +145,8 @@ def margins(predictor: Any, image: Path) -> Any:
     prepared = predictor._prepared(read, [image])
     geometry = prepared.geometry
     steps = [1 / scale for scale in geometry.scale]
-    scores = np.stack(
-        list(_resampled(predictor.probabilities(prepared.image, prepared.air), geometry._targets(), steps))
-    )
+    targets = geometry._placement.targets(read.grid.canonical_shape)
+    scores = np.stack(list(_resampled(predictor.probabilities(prepared.image, prepared.air), targets, steps)))
     if predictor.task.regions:
         return read.grid.from_canonical(abs(scores - 0.5).min(0))
     best = np.sort(scores, axis=0)
@@ -199,7 +202,9 @@ def segmented_by(folder: Path, names: Sequence[str]) -> dict[str, tuple[Any, lis
             jobs.append((export / "infer.py", [image, theirs]))
             pairs.append((image, ours, theirs))
         results[name] = predictor, pairs
-    alone(folder, jobs)
+    image, before = jobs[0][1][0], small.read_bytes()
+    assert f"{image} is there: expected" in alone(folder, [*jobs, (jobs[0][0], [image, image])])
+    assert small.read_bytes() == before
     return results
 
 
@@ -235,7 +240,10 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
             theirs = tmp_path / f"theirs-{image.name}"
             jobs.append((export / "infer.py", [image, theirs]))
             pairs.append((ours, theirs))
-    alone(tmp_path, jobs)
+        if channels == 1:
+            jobs.append((export / "infer.py", [picture(tmp_path / "colours.png"), tmp_path / "none.png"]))
+    assert "colours.png is in colours: expected a grey picture" in alone(tmp_path, jobs)
+    assert not (tmp_path / "none.png").exists()
     for ours, theirs in pairs:
         wanted, given = np.asarray(Image.open(ours)), np.asarray(Image.open(theirs))
         assert len(np.unique(wanted)) > 1
@@ -302,14 +310,25 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     (class_table,) = classes.predict(pictures, tmp_path / "classes")
     (label_table,) = several.predict(pictures, tmp_path / "labels")
     (restored_picture,) = restored.predict(one, tmp_path / "restored", masks=drawn)
-    alone(
+    before = one.read_bytes()
+    deep = Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000)
+    deep.save(tmp_path / "deep.png")
+    said = alone(
         tmp_path,
         [
+            (class_script, [pictures, one]),  # without a table
+            (class_script, [one]),
+            (restored_script, [one, drawn / "one.png", one]),
+            (class_script, [tmp_path / "deep.png", tmp_path / "deep.csv"]),
             (class_script, [pictures, tmp_path / "classes.csv"]),
             (several_script, [pictures, tmp_path / "labels.csv"]),
             (restored_script, [one, drawn / "one.png", tmp_path / "restored.png"]),
         ],
     )
+    assert one.read_bytes() == before
+    assert said.count(f"{one} is there: expected") == 3
+    assert "a picture of uint16 pixels: expected uint8, as in training" in said
+    assert not (tmp_path / "deep.csv").exists()
     for ours, theirs, first in ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1)):
         wanted, given = rows(ours), rows(tmp_path / theirs)
         assert len(wanted) == 5
@@ -412,6 +431,48 @@ def test_what_cannot_be_is_refused(old_runs: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="marl-onnx is a folder: expected a new one"):
         run.export(tmp_path, format="onnx", overwrite=True)
     assert (tmp_path / "marl-onnx" / "mine").exists()
+
+
+class Described:
+    """A format of one file beside the description."""
+
+    name, suffix, marker = "described", "", "inference.json"
+
+    def write(self, exportable: Exportable, path: Path) -> None:
+        write_json(path / self.marker, exportable.description)
+        (path / "network").touch()
+
+
+def test_only_an_export_is_replaced_and_only_if_nothing_else_is_in_it(old_runs: Path, tmp_path: Path) -> None:
+    run = package.open_run(old_runs / "policy-gradient")
+    folder, mine = old_runs / "policy-gradient" / "winner", tmp_path / "mine"
+    mine.mkdir()
+    (mine / "network.py").touch()
+    assert export_path(mine, "new", EXPORTERS["source"], overwrite=True) == mine / "new-source"
+    write_json(mine / "inference.json", {"threads": 4})
+    assert export_path(mine, "new", EXPORTERS["onnx"], overwrite=True) == mine / "new-onnx"
+    target = tmp_path / "export"
+    export_trained(folder, run.settings, target, Described())
+    assert export_path(target, "new", Described(), overwrite=True) == target
+    (target / "labels").mkdir()
+    (target / "labels" / "scan.nii.gz").touch()
+    with pytest.raises(StorageError, match=r"export also has labels/scan\.nii\.gz, .*Nothing was replaced"):
+        export_trained(folder, run.settings, target, Described())
+    assert (target / "labels" / "scan.nii.gz").exists()
+    (target / "labels" / "scan.nii.gz").unlink()
+    (target / "network").write_text("old")
+    export_trained(folder, run.settings, target, Described())
+    assert sorted(file.name for file in target.iterdir()) == ["inference.json", "network"]
+    assert (target / "network").read_text() == ""
+    assert sorted(tmp_path.iterdir()) == [target, mine]
+
+
+def test_a_folder_without_a_name_is_one_to_write_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(tmp_path / "inference.json", {"made_by": "netwright"})
+    monkeypatch.chdir(tmp_path)
+    assert export_path(Path(), "new", EXPORTERS["onnx"], overwrite=True) == Path("new-onnx")
 
 
 @pytest.mark.slow

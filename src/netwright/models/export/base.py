@@ -81,7 +81,7 @@ class Exporter(Protocol):
 
     @property
     def marker(self) -> str:
-        """The file by which a folder is recognised as an earlier export of this format; "" where it writes a file."""
+        """The description in a folder, by which an earlier export is recognised; "" where it writes a file."""
 
     def write(self, exportable: Exportable, path: Path) -> None:
         """Write the network to a file or folder.

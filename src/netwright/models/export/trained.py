@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -50,7 +51,32 @@ _SUFFIXES = (".onnx", ".py", ".zip", ".pt", ".pt2", ".json", ".ts", ".safetensor
 
 
 def _is_earlier(path: Path, exporter: Exporter) -> bool:
-    return bool(exporter.marker) and (path / exporter.marker).is_file()
+    """Whether a folder is an export, known by the description that `describe_use` made. One without a name is none."""
+    if not exporter.marker or path.name in ("", ".."):
+        return False
+    try:
+        described = json.loads((path / exporter.marker).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(described, dict) and str(described.get("made_by", "")).startswith("netwright")
+
+
+def _require_nothing_else(path: Path, target: Path) -> None:
+    """Refuses to replace an earlier export into which somebody has put other files, such as a bundle's label maps.
+
+    Raises:
+        StorageError: it names one of the files.
+    """
+    from netwright.models.export.quantised import QUANTISED
+
+    own = {file.relative_to(target) for file in target.rglob("*")} | {Path(QUANTISED)}
+    inside = sorted(file.relative_to(path) for file in path.rglob("*") if not file.is_dir())
+    others = [file for file in inside if file not in own and file.parent.name != "__pycache__"]
+    if others:
+        raise StorageError(
+            f"{path} also has {others[0]}, which this export would not write: expected an earlier export alone. "
+            "Nothing was replaced. Move it elsewhere, or give another name with -o."
+        )
 
 
 def export_trained(
@@ -100,6 +126,7 @@ def export_trained(
             target.mkdir()
         exporter.write(exportable, target)
         if path.is_dir():  # an earlier export, which a folder cannot be moved onto
+            _require_nothing_else(path, target)
             path.rename(partial / "earlier")
         target.replace(path)
     except OSError as error:

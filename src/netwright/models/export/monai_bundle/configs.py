@@ -61,7 +61,7 @@ def inference(description: Mapping[str, Any]) -> dict[str, Any]:
         "preprocessing": {"_target_": "Compose", "transforms": transforms},
         "dataset": {
             "_target_": "Dataset",
-            "data": "$find_images(@dataset_dir)",
+            "data": f"$find_images(@dataset_dir, {description['input']['shape'][1]})",
             "transform": "@preprocessing",
         },
         "dataloader": {
@@ -90,7 +90,7 @@ def metadata(description: Mapping[str, Any]) -> dict[str, Any]:
     """``configs/metadata.json``; the whole description is in ``configs/netwright.json``."""
     _, channels, *size = description["input"]["shape"]
     installed = {name: version(name).partition("+")[0] for name in _PACKAGES}
-    outputs = {str(index): name for index, name in enumerate(description["labels"])}
+    outputs = {str(index): _plain(name) for index, name in enumerate(description["labels"])}
     return {
         "version": "0.1.0",
         "changelog": {"0.1.0": f"exported by {description['made_by']}"},
@@ -131,6 +131,11 @@ def metadata(description: Mapping[str, Any]) -> dict[str, Any]:
         },
         "not_applied": not_applied(description),
     }
+
+
+def _plain(name: str) -> str:
+    """The name of a label, such that MONAI takes it for no expression, macro or reference, which it would run."""
+    return f"label {name}" if name.startswith(("$", "%", "@")) else name
 
 
 def readme(description: Mapping[str, Any]) -> str:

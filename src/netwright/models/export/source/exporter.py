@@ -56,7 +56,7 @@ class SourceExport:
 
     name: ClassVar[str] = "source"
     suffix: ClassVar[str] = ""
-    marker: ClassVar[str] = SOURCE
+    marker: ClassVar[str] = DESCRIPTION
 
     def write(self, exportable: Exportable, path: Path) -> None:
         """See `netwright.models.export.base.Exporter.write`."""

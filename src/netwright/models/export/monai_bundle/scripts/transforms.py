@@ -18,7 +18,6 @@ from monai.transforms.transform import MapTransform
 from numpy.typing import NDArray
 
 from netwright.data.volumes.interpolation import Placement, factors, place, resample, sampled
-from netwright.models.export.monai_bundle.scripts.files import CHANNEL
 
 _orientations: Any = nibabel.orientations
 _Image: Any = nibabel.Nifti1Image
@@ -122,15 +121,13 @@ class ToLabelsd(MapTransform):
         self.image_key, self.label_values, self.overlap = image_key, label_values, overlap
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """The label maps, with the grid and the name of the image."""
+        """The label maps, with the grid of the image and the name of the ``case``."""
         result = dict(data)
         meta = result[self.image_key].meta
         for key in self.key_iterator(result):
             labels = self._labels(np.asarray(result[key], np.float32), meta)
-            name = Path(str(meta["filename_or_obj"])).name.removesuffix(".gz").removesuffix(".nii")
-            name = CHANNEL.sub("", name)
             affine = torch.as_tensor(meta["original_affine"], dtype=torch.float64)
-            named = {"filename_or_obj": f"{name}.nii.gz"}
+            named = {"filename_or_obj": f"{result['case']}.nii.gz", "image": str(meta["filename_or_obj"])}
             result[key] = MetaTensor(torch.from_numpy(labels[None]), affine=affine, meta=named)
         return result
 
@@ -171,13 +168,21 @@ class SaveLabelsd(MapTransform):
         self.output_dir, self.dtype = Path(output_dir), dtype
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """The data as it was given."""
+        """The data as it was given.
+
+        Raises:
+            ValueError: a label map would replace its image.
+        """
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for key in self.key_iterator(data):
             labels = data[key]
             voxels, affine = np.asarray(labels[0]).astype(self.dtype), np.asarray(labels.affine)
-            image = _Image(voxels, affine)
-            image.to_filename(self.output_dir / labels.meta["filename_or_obj"])
+            path = self.output_dir / labels.meta["filename_or_obj"]
+            if path.resolve() == Path(labels.meta["image"]).resolve():
+                raise ValueError(
+                    f"{path} is an image, which its label map would replace. Change --output_dir."
+                )
+            _Image(voxels, affine).to_filename(path)
         return dict(data)
 
 
