@@ -100,6 +100,7 @@ def test_the_folder_has_a_trainer_and_the_weights_of_the_network(tmp_path: Path)
     ("changes", "told"),
     [
         ({"label_values": [0, 1, 5]}, "label values 0, 1, 5"),
+        ({"label_names": ["ball", "ignore"]}, "a label named ignore"),
         ({"preprocessing": {"spacing": "native"}}, "different voxel sizes"),
         ({"space": {"low_resolution": [2, 2, 2]}}, "first stage"),
         ({"slice_axis": 2, "size": [16, 12]}, "sees slices"),

@@ -302,6 +302,7 @@ def test_the_command_compares_with_a_summary(
     ("text", "told"),
     [
         ("{", "found no JSON"),
+        ("[" * 200_000, "found no JSON"),
         ("[]", "found no metric_per_case"),
         ('{"metric_per_case": []}', "metric_per_case without cases"),
         ('{"metric_per_case": [{"metrics": {}}]}', "KeyError"),

@@ -71,7 +71,7 @@ def read_summary(path: Path) -> NNUNetSummary:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}). Change the path.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _refused(path, f"no JSON ({error})") from None
     cases = values.get("metric_per_case") if isinstance(values, Mapping) else None
     if not isinstance(cases, list) or not cases:

@@ -90,6 +90,8 @@ def _settings(description: Mapping[str, Any]) -> PreprocessingSettings:
     values = description["label_values"]
     if values != list(range(len(values))):
         raise _refused(f"has the label values {', '.join(map(str, values))}, and nnU-Net counts them from 0")
+    if "ignore" in description["labels"]:
+        raise _refused("has a label named ignore, which nnU-Net takes for voxels without a label")
     settings = PreprocessingSettings.from_dict(description["preprocessing"])
     if isinstance(settings.spacing, str) or settings.resize:
         raise _refused(
