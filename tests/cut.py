@@ -91,7 +91,9 @@ class Cable:
                     continue
                 for end in select.select([near, far], [], [], _LOOK_SECONDS)[0]:
                     piece = end.recv(_PIECE)
-                    self._flowing.wait()
+                    while not self._flowing.wait(_LOOK_SECONDS):
+                        if self._ended.is_set():
+                            return
                     if not piece:
                         return
                     others[end].sendall(piece)

@@ -15,6 +15,8 @@ from netwright.errors import RunError, StorageError
 
 PARTIAL = ".partial"
 """The ending of files, and of folders with a file, that are being written. A kill leaves them behind."""
+_OWN_PARTIAL = re.compile(rf"(\..+|.+\.safetensors|curves\.jsonl){re.escape(PARTIAL)}")
+"""The names of those in a run: hidden ones, networks, and curves. What else ends so is a user's."""
 _WRITER = re.compile(rf"\.(\d+){re.escape(PARTIAL)}$")
 
 
@@ -75,11 +77,11 @@ def remove_partial(root: Path, but: Callable[[Path], bool] = lambda folder: Fals
     for parent, folders, files in os.walk(root):
         at = Path(parent)
         for name in files:
-            if name.endswith(PARTIAL) and not _is_written_now(name):
+            if _OWN_PARTIAL.fullmatch(name) and not _is_written_now(name):
                 (at / name).unlink(missing_ok=True)
-        for name in [name for name in folders if name.endswith(PARTIAL)]:
+        for name in [name for name in folders if _OWN_PARTIAL.fullmatch(name)]:
             shutil.rmtree(at / name, ignore_errors=True)
-        folders[:] = [name for name in folders if not (name.endswith(PARTIAL) or but(at / name))]
+        folders[:] = [name for name in folders if not (_OWN_PARTIAL.fullmatch(name) or but(at / name))]
 
 
 def _is_written_now(name: str) -> bool:

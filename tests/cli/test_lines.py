@@ -286,7 +286,7 @@ def test_a_file_in_place_of_a_folder_is_told(netwright: Command, tmp_path: Path)
     (tmp_path / "a.npz").write_bytes(b"")
     done = netwright("sample", "-o", tmp_path / "a.npz")
     assert done.returncode == 1
-    assert "a.npz: expected a folder, but a file has this name" in done.stderr
+    assert "a.npz is a file: expected a folder, new or empty" in done.stderr
 
 
 def test_recipes_for_volumes_are_not_offered_for_pictures(cells: Path, dataset: Path, tmp_path: Path) -> None:

@@ -76,11 +76,11 @@ def test_what_is_none(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="it is empty") as error:
         open_any(tmp_path)
     for words in (
-        "train-images-idx3-ubyte",
-        "train/<class>",
-        "train_images",
-        "`images` and `masks`",
-        "dataset.json",
+        "imagesTr/ and labelsTr/",
+        "images/ and masks/",
+        "for each class",
+        "docs/layouts.md",
+        "netwright sample",
     ):
         assert words in str(error.value)
     (tmp_path / "notes.txt").write_text("x")

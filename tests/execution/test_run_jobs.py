@@ -216,7 +216,9 @@ def test_an_error_that_speaks_of_memory_is_a_lack_of_it() -> None:
 
 
 def test_only_this_room_submits_waits_and_makes_executors() -> None:
-    """`data/parallel.py` hands files to threads, which cannot be lost."""
+    """`data/parallel.py` hands files to threads, which cannot be lost; `serving` has no jobs to start again: who asked
+    is told.
+    """
     calls = re.compile(
         r"\.submit\(|LocalExecutor\(|\bFIRST_COMPLETED\b|\bWorkerLost\(|\bclassify_failure\(|\bkills_for_memory\("
     )
@@ -225,7 +227,11 @@ def test_only_this_room_submits_waits_and_makes_executors() -> None:
         for file in ROOT.rglob("*.py")
         if calls.search(file.read_text(encoding="utf-8"))
     }
-    assert {name for name in elsewhere if not name.startswith("execution/")} == {"data/parallel.py"}
+    assert {name for name in elsewhere if not name.startswith("execution/")} == {
+        "data/parallel.py",
+        "serving/server.py",
+        "serving/service.py",
+    }
     makers = {file.name for file in (ROOT / "execution").glob("*.py") if _names(file, "LocalExecutor")}
     assert makers == {"executors.py", "ray.py"}, "on a node of a cluster, workers are local"
 
@@ -241,6 +247,7 @@ def test_every_executor_of_a_run_is_the_one_that_its_settings_name() -> None:
     calls = [
         node
         for path in ROOT.rglob("*.py")
+        if path.parent.name != "serving"  # what is asked of a served network is no job of a run
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "make_executor"
     ]

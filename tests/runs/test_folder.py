@@ -139,13 +139,16 @@ def test_what_a_killed_process_was_writing_is_removed_by_the_next_that_holds_the
     (weights / "half").touch()
     written = folder.root / f".report.html.{os.getpid()}.partial"
     written.touch()
+    mine = folder.root / "film.mkv.partial"
+    mine.touch()
 
     def left() -> set[Path]:
         return {path for path in folder.root.rglob("*") if path.name.endswith(".partial")}
 
-    assert len(left()) == 6
+    assert len(left()) == 7
     with folder.locked():
         assert {path.parent for path in left()} == {path.parent for path in others} | {written.parent}
+    assert mine.exists(), "a user's"
     assert written.exists(), "its process runs"
 
 

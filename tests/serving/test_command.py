@@ -19,7 +19,7 @@ import pytest
 import netwright as package
 from netwright.serving.guard import is_loopback
 from netwright_tests import EXECUTABLE
-from processes import finish, line_of, wait_until
+from processes import KILLED_SECONDS, finish, line_of, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -63,7 +63,7 @@ def process(old_runs: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         yield started
     finally:
         started.kill()
-        started.wait()
+        finish(started, KILLED_SECONDS)
 
 
 def ask(port: int, body: bytes) -> http.client.HTTPConnection:

@@ -40,7 +40,7 @@ _VOLUME_PAIRS = "volume-pairs"
 
 _USUAL = (
     "Expected images with label maps (as imagesTr/ and labelsTr/, or images/ and masks/), a folder of pictures for "
-    "each class, or another layout of docs/layouts.md"
+    "each class, or another layout of docs/layouts.md (--format cine is never assumed)"
 )
 _ADVICE = "Name the folder that has them in it; 'netwright sample -o Sample' writes one to compare with."
 

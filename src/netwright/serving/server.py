@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netwright.errors import NetwrightError, SettingsError
-from netwright.execution.local import LocalExecutor
+from netwright.execution.executors import make_executor
 from netwright.execution.resources import available_cores, memory_share_mb, process_limit_mb
 from netwright.serving.prediction import Model, describe
 
@@ -65,8 +65,7 @@ def serve(
         )
         # A small file may unpack, or be resampled, to more than the machine has: only that prediction then fails.
         limit = process_limit_mb("auto", memory_share_mb("auto", 1))
-        executor = LocalExecutor(1, available_cores(), limit)
-        stack.callback(executor.shutdown)
+        executor = stack.enter_context(make_executor(1, available_cores(), limit, name="local"))
         about = executor.submit(describe, model).result()
         service = Service(model, about, executor, Path(folder), int(most_mb * 1e6))
         server = make_server(service, host)

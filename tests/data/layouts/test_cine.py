@@ -103,7 +103,7 @@ def test_single_label_maps_say_the_same(folder: Folder, save_volume: Save, tmp_p
 def test_a_cine_is_never_taken_for_one_unasked(folder: Folder) -> None:
     root = folder(3)
     assert recognise(root) is None
-    with pytest.raises(DatasetError, match="if --format cine says so"):
+    with pytest.raises(DatasetError, match="--format cine is never assumed"):
         open_any(root)
 
 

@@ -250,7 +250,7 @@ def test_wrong_folders_are_told(album: Build, cells: Path, tmp_path: Path) -> No
     with pytest.raises(DatasetError, match="no `train`"):
         open_any(album("test"), format="images")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetError, match="pictures without classes: a folder of pictures"):
+    with pytest.raises(DatasetError, match=r"a folder of pictures for each class.*it is empty"):
         open_any(tmp_path / "empty")
     with pytest.raises(SettingsError, match="--map-label is for"):
         open_any(cells / "images", format="images", map_label={1: 0})

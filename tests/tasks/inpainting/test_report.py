@@ -121,7 +121,7 @@ def test_the_page_speaks_of_images(content: MadeUpReport) -> None:
         "restores unseen images",
         "Worst, median and best image",
         "Worst: 21.3 dB PSNR",
-        '<th class="number">SSIM</th>',
+        '<th class="number" scope="col">SSIM</th>',
         "PSNR [dB] of a test image",
         "sign-flip",
     ):

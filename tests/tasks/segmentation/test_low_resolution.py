@@ -17,6 +17,7 @@ from netwright.data.open import split_any
 from netwright.data.volumes.preprocessing import coarsened
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.models.export import EXPORTERS
+from netwright.models.export.base import Exportable
 from netwright.models.export.description import describe_use
 from netwright.models.store import (
     Composition,
@@ -167,6 +168,7 @@ def test_stages_are_exported(tmp_path: Path) -> None:
     torch.manual_seed(0)
     first, second = nn.Conv3d(1, 3, 3, padding=1), nn.Conv3d(1 + 3, 3, 3, padding=1)
     network = TwoStages(first, second, (2, 1, 3)).eval()
-    EXPORTERS["torch-export"].write(network, torch.randn(2, 2, 6, 5, 9), {}, tmp_path / "net.pt2")
+    exportable = Exportable(network, torch.randn(2, 2, 6, 5, 9), {})
+    EXPORTERS["torch-export"].write(exportable, tmp_path / "net.pt2")
     program, images = torch.export.load(tmp_path / "net.pt2").module(), torch.randn(3, 2, 6, 5, 9)
     torch.testing.assert_close(program(images), network(images), atol=1e-5, rtol=1e-5)
