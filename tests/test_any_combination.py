@@ -60,7 +60,9 @@ EARLY: dict[str, dict[str, Any]] = {
     "nsga-ii": {"population_size": 3},
 }
 """Options that leave the random beginning early."""
-TRAINED_QUICKLY = ("controlled-random-search", "policy-gradient", "prior", "tpe")
+TRAINED_QUICKLY = ("policy-gradient", "tpe")
+LARGE = ("googlenet", "unet")
+"""Their code is that of vgg16 and layerwise; building them takes seconds."""
 QUICK = {"termination.slower_than_start": None, "training.batch_size": 4, "verdict.hours": 0}
 
 
@@ -108,7 +110,9 @@ def test_every_strategy_trains_networks(
     assert best.reward == max(trial.reward for trial in run.trials if trial.reward is not None)
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize(
+    "space", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in SPACES]
+)
 def test_networks_of_every_space_are_trained(
     space: str, dataset: Path, shapes: Path, tiles: Path, tmp_path: Path, executor: Executor
 ) -> None:

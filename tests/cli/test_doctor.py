@@ -59,6 +59,7 @@ def test_too_little_room_is_a_problem_with_its_own_exit_code(
     assert "NETWRIGHT_CACHE" in done.stderr
 
 
+@pytest.mark.slow  # cli/test_commands.py measures for a plan
 def test_a_search_is_measured_for_a_dataset(dataset: Path, netwright: Command) -> None:
     done = netwright("doctor", dataset, "--seconds", "1")
     assert done.returncode == 0, done.stderr

@@ -130,6 +130,7 @@ def test_starts_that_a_space_does_not_have_are_refused() -> None:
             space(start).starting_choice()
 
 
+@pytest.mark.slow  # what it plans is tried above, and cli/test_commands.py measures for a plan
 def test_the_command_plans_and_refuses_other_recipes(
     netwright: Callable[..., subprocess.CompletedProcess[str]], dataset: Path, tmp_path: Path
 ) -> None:
