@@ -284,7 +284,7 @@ def test_decay_alone_shrinks_the_weights_as_told():
 def test_the_limit_of_the_gradient_is_one_of_the_gradient_without_the_scale_of_the_loss(
     task, build, monkeypatch
 ):
-    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: torch.float16)
+    monkeypatch.setattr("netwright.training.forward.half_precision", lambda device: torch.float16)
     torch.manual_seed(0)
     network = build(task, dropout=0.0)
     before = [weight.detach().clone() for weight in network.parameters()]
@@ -350,7 +350,7 @@ def test_curves_are_passed_in(problem, task, build):
 
 
 def test_float16_with_a_scaled_loss_learns(problem, task, build, monkeypatch):
-    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: torch.float16)
+    monkeypatch.setattr("netwright.training.forward.half_precision", lambda device: torch.float16)
     protocol = TrainingProtocol(epochs=25, learning_rate=0.02, validate_every=25, augmentation=None)
     network = build(task)
     trained = train(network, problem, range(6), (6, 7), protocol, seed=0)
@@ -364,7 +364,7 @@ def test_float16_with_a_scaled_loss_learns(problem, task, build, monkeypatch):
 
 @pytest.mark.parametrize("half", [None, torch.float16])
 def test_a_loss_that_is_not_finite_leaves_the_weights(task, build, monkeypatch, half):
-    monkeypatch.setattr("netwright.training.step.half_precision", lambda device: half)
+    monkeypatch.setattr("netwright.training.forward.half_precision", lambda device: half)
     network = build(task)
     step = TrainingStep(
         network, TrainingProtocol(), torch.device("cpu"), loss_of(TrainingProtocol(), task, torch.ones(3)), 2
