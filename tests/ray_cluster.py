@@ -22,7 +22,10 @@ STORE_BYTES = 80 * 2**20
 
 
 class RayCluster:
-    """A head without cores, and nodes with one core each, beside whatever else a node is given."""
+    """A head without cores, and nodes with two cores each, beside whatever else a node is given.
+
+    So there is room for others where each node has a worker that does nothing.
+    """
 
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
@@ -47,11 +50,11 @@ class RayCluster:
         return str(self._cluster.address)
 
     def add_node(self, **resources: float) -> Any:
-        """Start a node with one core, and wait until it can be used."""
+        """Start a node with two cores, and wait until it can be used."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", self._path)
             node = self._cluster.add_node(
-                **{"num_cpus": 1, "object_store_memory": STORE_BYTES, **resources}, wait=True
+                **{"num_cpus": 2, "object_store_memory": STORE_BYTES, **resources}, wait=True
             )
         self._nodes.append(node)
         return node

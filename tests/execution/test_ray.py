@@ -234,7 +234,7 @@ def _candidate(prepared: Path, folder: Path) -> CandidateJob:
         validation=(4, 5),
         choice={**make_space(settings.space).starting_choice(), "n": 4, "p": 1},
         reference=None,
-        protocol=TrainingProtocol(epochs=12, batch_size=2, schedule="cosine", device="cpu"),
+        protocol=TrainingProtocol(epochs=30, batch_size=2, schedule="cosine", device="cpu"),
         seed=11,
         folder=folder,
         memory_limit_mb=None,

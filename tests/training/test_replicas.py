@@ -221,8 +221,18 @@ def replicas_of(process: psutil.Process) -> list[psutil.Process]:
     return [child for child in process.children() if "spawn_main" in " ".join(child.cmdline())]
 
 
+_EARLIER: set[psutil.Process] = set()
+"""The children of this process before a test, such as workers that tests share."""
+
+
+@pytest.fixture(autouse=True)
+def earlier_children() -> None:
+    _EARLIER.clear()
+    _EARLIER.update(psutil.Process().children())
+
+
 def replicas_of_this_process() -> list[psutil.Process]:
-    return replicas_of(psutil.Process())
+    return [process for process in replicas_of(psutil.Process()) if process not in _EARLIER]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
