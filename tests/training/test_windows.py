@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +19,7 @@ from torch import nn
 from netwright.training.inference import predict_slices, predict_volume
 from netwright.training.memory import measured_memory
 from netwright.training.windows import gaussian_weights, starts
+from processes import run
 
 overlaps = st.floats(0, 0.9)
 
@@ -100,19 +106,36 @@ def test_weights_are_monai_s(size: tuple[int, ...]) -> None:
     np.testing.assert_allclose(gaussian_weights(size), expected, rtol=1e-5)
 
 
-def test_the_memory_is_that_of_a_band() -> None:
-    size, classes = (32, 32, 32), 12
-    image = np.random.default_rng(0).normal(size=(1, 256, 64, 64)).astype(np.float32)
-    network = Placed(1, classes, size)
+PEAK = "import json; from test_windows import peak_of_prediction; print(json.dumps(peak_of_prediction()))"
+LONG, CLASSES = (1, 1024, 64, 64), 12
+
+
+def peak_of_prediction() -> float | None:
+    """What the label map of a long volume takes at most, in MB; None if the system does not tell."""
+    size = (32, 32, 32)
+    image = np.random.default_rng(0).normal(size=LONG).astype(np.float32)
+    network = Placed(1, CLASSES, size)
     predict_volume(network, image[:, :64], size).labels()  # libraries
     with measured_memory() as memory:
-        labels = predict_volume(network, image, size).labels()
-    if memory.peak_mb is None:
+        predict_volume(network, image, size).labels()
+    return memory.peak_mb
+
+
+def test_the_memory_is_that_of_a_band() -> None:
+    """In a process of its own: the heap of this one has the holes of all tests before. It still differs by 10 MB from
+    time to time, so the volume is so long that a band is little beside it.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = run([sys.executable, "-c", PEAK], cwd=Path(__file__).parent, env=environment)
+    assert done.returncode == 0, done.stderr
+    peak_mb = json.loads(done.stdout.splitlines()[-1])
+    if peak_mb is None:
         pytest.skip("the system does not tell the peak of the memory")
-    everything = 4 * classes * labels.size / 1e6  # 50 MB, which MONAI needs besides its weights
-    band = everything * 32 / 256
-    assert memory.peak_mb < band + labels.size / 1e6 + 15
-    assert memory.peak_mb < everything / 2
+    voxels = int(np.prod(LONG))
+    everything = 4 * CLASSES * voxels / 1e6  # 201 MB, which MONAI needs besides its weights
+    band, labels = everything * 32 / 1024, voxels / 1e6
+    assert peak_mb < band + labels + 25
+    assert peak_mb < everything / 5
 
 
 def test_a_network_that_is_not_finite_is_not_scored() -> None:
