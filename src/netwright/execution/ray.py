@@ -34,6 +34,8 @@ from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED, TAKEN
 
 LOST = "lost"
 """In place of a result: the worker process was lost."""
+LOOK_SECONDS = 2.0
+"""A worker that waits asks this often what nodes there are: all of them ask one process, the head's."""
 QUEUED_SECONDS = 30.0
 """After this time a worker that waits for resources is mentioned."""
 ENDING_SECONDS = 10.0
@@ -156,7 +158,7 @@ class _RayWorker:
     def _comes_up(self, needed: Callable[[], bool]) -> bool:
         """Wait until the actor is on a node that can be used. False if it was lost, or is no longer needed."""
         begun = time.monotonic()
-        since, possible = begun, True
+        since, possible, next_look = begun, True, begun
         while needed():
             with self._losses():
                 ready, _ = self._ray.wait([self._ready], timeout=POLL_SECONDS)
@@ -167,8 +169,10 @@ class _RayWorker:
                     self._ready = None
                     return True
                 now = time.monotonic()
-                if possible != (possible := fits(self._cluster)):
-                    since = now
+                if now >= next_look:
+                    next_look = now + LOOK_SECONDS
+                    if possible != (possible := fits(self._cluster)):
+                        since = now
             if self._lost is not None:
                 return False
             if not possible and now - since > START_SECONDS:
