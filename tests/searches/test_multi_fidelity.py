@@ -15,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from netwright.execution.base import WorkerLost
+from netwright.execution.run_jobs import Done
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -130,6 +131,50 @@ def test_nothing_is_trained_twice(tmp_path: Path) -> None:
     trained = sum(candidate.seconds for candidate in candidates)
     assert trained + BESIDE * len(executor.jobs) == pytest.approx(HOUR - 60, abs=45)
     assert any(len(candidate.parts) > 1 for candidate in candidates)
+
+
+CPU = {"device": "cpu"}
+
+
+def test_at_last_one_candidate_has_the_threads_of_all_workers(tmp_path: Path) -> None:
+    executor, candidates, study = searched(tmp_path, training=CPU, machine={"workers": 3, "threads": 2})
+    threads = [job.protocol.threads for job in executor.jobs]
+    last = threads.index(6)
+    assert set(threads[:last]) == {2}
+    assert set(threads[last:]) == {6}
+    assert len(threads) - last > 3
+    joined = {t.number for t in study.trials if t.user_attrs.get("joined")}
+    assert joined == {int(job.folder.name) for job in executor.jobs[last:]}
+    assert any(joined & {part.number for part in candidate.parts} for candidate in candidates)
+
+
+def test_workers_elsewhere_are_not_joined(tmp_path: Path) -> None:
+    machine = {"workers": 3, "executor": "ray", "ray_address": "auto"}
+    executor, _, _ = searched(tmp_path, training=CPU, machine=machine)
+    assert {job.protocol.threads for job in executor.jobs} == {1}
+
+
+def test_the_only_candidate_has_the_threads_of_all_workers_from_its_second_part_on(tmp_path: Path) -> None:
+    budget = {"hours": 1.0, "trials": 1}
+    executor, _, _ = searched(tmp_path, training=CPU, machine={"workers": 2}, budget=budget)
+    assert [job.protocol.threads for job in executor.jobs] == [1, *[2] * (len(executor.jobs) - 1)]
+
+
+def test_a_part_that_was_killed_goes_on_with_as_many_threads(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, training=CPU, machine={"workers": 2})
+    storage = optuna.storages.InMemoryStorage()
+    executor = Simulated()
+    search, _ = make(tmp_path, executor, settings, storage)
+    parts = search._jobs()
+    while (job := next(parts)) is not None and not job.key.joined:
+        search._finish(Done(job, executor.submit(job.function, job.argument("cpu")).result()))
+    assert job is not None
+    again, _ = make(tmp_path, Simulated(), settings, storage)
+    again._read_storage()
+    part = next(again._jobs())
+    assert part is not None
+    assert part.key.joined
+    assert part.argument("cpu").protocol.threads == 2
 
 
 def test_a_part_goes_on_from_the_checkpoint_of_the_one_before_which_is_then_removed(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ GRACE_SECONDS = 30.0
 """How long after the end of the race a part may take to score its network and write its files."""
 UNTIL = "until_seconds"
 """The user attribute of a trial with the seconds of training in all at which its part ends."""
+JOINED = "joined"
+"""The user attribute of a trial that has the threads of all workers."""
 SECONDS_BESIDE = 3.0
 """The assumed time of a part besides its training, until it was measured."""
 REPEATS = 50
@@ -63,7 +65,7 @@ TIME_IS_UP = "the time was up"
 class _Part:
     """A part in training: its trial, its candidate's first trial, its choice, and how long it is to be trained in all.
 
-    ``before`` are the seconds of training before it.
+    ``before`` are the seconds of training before it. ``joined``: whether it gets the threads of all workers.
     """
 
     trial: optuna.Trial
@@ -72,6 +74,7 @@ class _Part:
     until: float
     before: float
     begun: float
+    joined: bool = False
 
 
 def rule_of(settings: RunSettings) -> Rule:
@@ -92,6 +95,7 @@ def view_of(
     *,
     remaining: float,
     kept: float = 0.0,
+    joins: bool = False,
 ) -> Race:
     """The race as its rule sees it.
 
@@ -101,6 +105,7 @@ def view_of(
         candidates: so far.
         remaining: seconds to the end of the race.
         kept: seconds of the hours that are left for what comes after it.
+        joins: whether one candidate can have the threads of all workers.
     """
     assert settings.race is not None
     return Race(
@@ -118,7 +123,15 @@ def view_of(
         total=(settings.budget.hours or 0.0) * 3600.0 - kept,
         workers=settings.machine.workers,
         first=settings.race.first_seconds,
+        joins=joins,
     )
+
+
+def joins_workers(settings: RunSettings) -> bool:
+    """Whether one training can have the threads of all workers: these are of one machine, and train on its CPU."""
+    machine, training = settings.machine, settings.training
+    several = machine.workers > 1 and not machine.elsewhere
+    return several and devices(training.device, training.devices) == ("cpu",) and training.devices == 1
 
 
 class MultiFidelitySearch:
@@ -163,6 +176,7 @@ class MultiFidelitySearch:
         self._unfinished: list[optuna.Trial] = []
         self._beside = SECONDS_BESIDE
         self._repeats = 0
+        self._joins = joins_workers(settings)
 
     @property
     def seconds_spent(self) -> float:
@@ -238,7 +252,10 @@ class MultiFidelitySearch:
             if decision is None:
                 return None
             if isinstance(decision, GoOn):
-                return self._go_on(next(c for c in known if c.number == decision.number), decision.seconds)
+                whole = decision.joined or (self._joins and self._only(decision.number, known))
+                return self._go_on(
+                    next(c for c in known if c.number == decision.number), decision.seconds, whole
+                )
             part = self._begin(decision.seconds, known)
             if part is not None:
                 return part
@@ -246,7 +263,13 @@ class MultiFidelitySearch:
     def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
         """What the rule sees. The remaining time is what parts can still get for training alone."""
         remaining = max(0.0, self._remaining() - self._beside)
-        return view_of(self._folder, self._settings, known, remaining=remaining, kept=self._kept)
+        return view_of(
+            self._folder, self._settings, known, remaining=remaining, kept=self._kept, joins=self._joins
+        )
+
+    def _only(self, number: int, known: tuple[TrainedCandidate, ...]) -> bool:
+        """Whether a candidate is the only one that there is, and no other may begin."""
+        return not self._may_begin(known) and {c.number for c in known if not c.ended} == {number}
 
     def _may_begin(self, known: tuple[TrainedCandidate, ...]) -> bool:
         most = self._settings.budget.trials
@@ -290,7 +313,7 @@ class MultiFidelitySearch:
             store_outcome(self._study, trial, last.outcome, last.reward, cached_from=last.number)
         return True
 
-    def _go_on(self, candidate: TrainedCandidate, seconds: float) -> _Part:
+    def _go_on(self, candidate: TrainedCandidate, seconds: float, joined: bool) -> _Part:
         # One that was cut off in its first part has no checkpoint, and begins again.
         last = candidate.latest or candidate.parts[-1]
         # A run that is older than a dimension of its space has trained with that one's start.
@@ -298,8 +321,9 @@ class MultiFidelitySearch:
         self._study.enqueue_trial(choice, user_attrs={CONTINUES: last.number})
         trial = self._study.ask()
         self._note(trial, self._suggested(trial), seconds)
+        trial.set_user_attr(JOINED, joined)
         return _Part(
-            trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent()
+            trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent(), joined
         )
 
     def _again(self, trial: optuna.Trial) -> _Part:
@@ -311,7 +335,8 @@ class MultiFidelitySearch:
         if UNTIL not in trial.user_attrs:
             self._note(trial, choice, before + self._race.first_seconds)
         until = float(trial.user_attrs[UNTIL])
-        return _Part(trial, whole.number, choice, until, before, self._clock.spent())
+        joined = bool(trial.user_attrs.get(JOINED))
+        return _Part(trial, whole.number, choice, until, before, self._clock.spent(), joined)
 
     def _suggested(self, trial: optuna.Trial) -> dict[str, Any]:
         return {name: trial._suggest(name, d) for name, d in self._distributions.items()}
@@ -338,6 +363,8 @@ class MultiFidelitySearch:
             folder=self._folder.trial(part.trial.number),
             device=device,
         )
+        if part.joined:
+            job = replace(job, protocol=replace(job.protocol, threads=settings.machine.whole_threads))
         return replace(
             job,
             limited=True,

@@ -7,7 +7,8 @@ candidate goes on from its checkpoint. The default keeps a share of the time unt
 algorithm does not know when the race ends; here no candidate begins in the last share of the race while one can go on,
 and the best does. Once that one learns no more beyond noise, the next best do, as several are used together in the end
 where that is better: each part goes to the one of whom it is expected to bring most, where half of what the second
-gains counts, and a third of what the third gains.
+gains counts, and a third of what the third gains. Where workers are threads of one machine, each of these parts gets
+the threads of all workers: one network that is trained nearly as many times as fast is better than several.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from netwright.searches.race.base import Begin, Candidate, Decision, Race
+from netwright.searches.race.base import Begin, Candidate, Decision, Race, joined
 from netwright.searches.race.checks import require_share, require_whole
 from netwright.searches.race.default import SIGMAS, owed, validation_noise
 
@@ -88,10 +89,10 @@ class Asha:
             return None
         candidates = race.by_number()
         default = owed(race)
+        if self._finishing(race):
+            return self._finish(race, default)
         if default is not None:
             return self._climb(race, default, most=self.part * race.total)
-        if self._finishing(race):
-            return self._go_on_with_the_best(race)
         for level in range(max(self._level(race, c) for c in candidates) if candidates else -1, -1, -1):
             for candidate in self._promoted(race, level):
                 if candidate.waiting and self._level(race, candidate) == level:
@@ -133,14 +134,28 @@ class Asha:
         )
 
     def _finishing(self, race: Race) -> bool:
-        return race.remaining < self.finish * race.total
+        return self._before_finish(race) < 0
+
+    def _before_finish(self, race: Race) -> float:
+        """Seconds to the last share of the race."""
+        return race.remaining - self.finish * race.total
+
+    def _finish(self, race: Race, default: Candidate | None) -> Decision:
+        """A part of the last share: of the default if it is owed one, else of the best.
+
+        Where workers can be joined, it gets the threads of all.
+        """
+        if default is None:
+            return joined(race, self._go_on_with_the_best(race))
+        return joined(race, self._climb(race, default, most=self.part * race.total))
 
     def _go_on_with_the_best(self, race: Race) -> Decision:
         """The next part goes to the best while it learns, then to one of the best few, at last to any that waits."""
         best, length = self._best(race), race.part(self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
-            return Begin(race.part(self._rung(race, 0)))
+            trained = race.joins and any(candidate.curve for candidate in best)
+            return None if trained else Begin(race.part(self._rung(race, 0)))
         if waiting[0] is best[0] and _learns(best[0], validation_noise(race.by_number())):
             return race.go_on(best[0], length)
         few = [candidate for candidate in best[: self._few(race)] if candidate.waiting] or waiting[:1]
@@ -184,6 +199,11 @@ class Asha:
         return able[: len(ranked) // self.reduction]
 
     def _climb(self, race: Race, candidate: Candidate, most: float = math.inf) -> Decision:
-        """Train a candidate to the next rung, for ``most`` seconds at most."""
+        """Train a candidate to the next rung, for ``most`` seconds at most.
+
+        Where workers are joined in the last share, it ends when that begins, so that no worker waits for it.
+        """
         following = self._rung(race, self._level(race, candidate) + 1)
+        if race.joins and not self._finishing(race):
+            most = min(most, self._before_finish(race))
         return race.go_on(candidate, min(following - candidate.seconds, most))

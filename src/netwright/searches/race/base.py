@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 
@@ -68,10 +68,12 @@ class GoOn:
     Args:
         number: of the candidate's first trial.
         seconds: of training in all, at the end of the part.
+        joined: whether it gets the threads of all workers. Then no other is trained meanwhile.
     """
 
     number: int
     seconds: float
+    joined: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ LONG_SHARE = 0.1
 """The length of a part, as a share of the race, once no new candidate can begin."""
 
 Decision = GoOn | Begin | None
-"""None: there is nothing to do now. The time is used up."""
+"""None: there is nothing to do now. The time is used up, or the threads of all workers are given to one candidate, once
+the others have ended their parts."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class Race:
         total: wall seconds of the whole race.
         workers: how many candidates are trained at once.
         first: the shortest useful part in seconds, as measured: the default's first epoch and a validation.
+        joins: whether one candidate can have the threads of all workers.
     """
 
     candidates: tuple[Candidate, ...]
@@ -109,6 +113,7 @@ class Race:
     total: float
     workers: int
     first: float
+    joins: bool = False
 
     def by_number(self) -> list[Candidate]:
         """The candidates in the order in which they began."""
@@ -136,13 +141,23 @@ class Race:
         return GoOn(candidate.number, candidate.seconds + self.part(length))
 
 
+def joined(race: Race, decision: Decision) -> Decision:
+    """A decision that a candidate goes on, with the threads of all workers where they can be joined.
+
+    None where another candidate is still being trained: its part is waited for.
+    """
+    if not race.joins or not isinstance(decision, GoOn):
+        return decision
+    return None if any(c.running for c in race.candidates) else replace(decision, joined=True)
+
+
 def best_waiting(race: Race) -> Decision:
     """What a search does where its rule begins a candidate and none can begin: the best one goes on."""
     waiting = [c for c in race.candidates if c.waiting and c.curve]
     if race.over() or not waiting:
         return None
     best = max(waiting, key=lambda c: (c.score, -c.number))
-    return race.go_on(best, LONG_SHARE * race.total)
+    return joined(race, race.go_on(best, LONG_SHARE * race.total))
 
 
 class Rule(Protocol):
@@ -156,7 +171,8 @@ class Rule(Protocol):
         """What a free worker does now.
 
         A part ends before the race does, lasts at least ``race.first`` seconds, and is of a candidate that is neither
-        running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``.
+        running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``, except where
+        a candidate gets the threads of all workers, or waits for them.
         """
 
     def dropped(self, race: Race) -> dict[int, str]:
