@@ -23,7 +23,13 @@ BRIGHTNESS, CONTRAST, GAMMA, NOISE = 0.2, 0.25, 0.25, 0.1
 
 
 def optimizer_dimensions(
-    batch: int, smallest: int, largest: int, optimizer: str = "nadam", decay: float = 0.0
+    batch: int,
+    smallest: int,
+    largest: int,
+    *,
+    optimizer: str = "nadam",
+    rate: float = 1.0,
+    decay: float = 0.0,
 ) -> Table:
     """Optimizer, rate, decay and batch.
 
@@ -32,12 +38,13 @@ def optimizer_dimensions(
         smallest: the fewest; a power of two.
         largest: the most; a power of two.
         optimizer: at the start.
+        rate: at the start.
         decay: at the start.
     """
     batches = [2**power for power in range(smallest.bit_length() - 1, largest.bit_length())]
     return {
         "optimizer": one_of(*LEARNING_RATES, start=optimizer),
-        "rate": real(0.125, 8.0, 1.0, log=True),
+        "rate": real(0.125, 8.0, rate, log=True),
         "decay": one_of(0.0, 0.1, 1.0, 10.0, start=decay),
         "batch": one_of(*batches, start=batch),
     }
