@@ -10,16 +10,21 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import netwright
 
 ROOT = Path(netwright.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 REFERS = re.compile(r"\b[Aa]rguments?\b")
 """The docstring says where the arguments are described."""
 OF_OPTUNA = {"sample_relative", "sample_independent", "before_trial", "after_trial"}
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 
 def functions(body: list[ast.stmt], owner: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -35,7 +40,7 @@ def protocol_methods() -> set[str]:
     """The methods that a protocol describes; classes that satisfy it need not repeat that."""
     return {
         method.name
-        for tree in TREES.values()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
         for method in node.body
@@ -63,7 +68,7 @@ def all_names(function: ast.FunctionDef) -> set[str]:
 
 def test_every_parameter_of_a_public_function_is_described() -> None:
     from_protocols, lacking, unknown = protocol_methods() | OF_OPTUNA, [], []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for owner, function in functions(tree.body):
             docstring = inspect.cleandoc(ast.get_docstring(function) or "")
             names, entries = parameters(function), described(docstring)
