@@ -69,6 +69,17 @@ class MadeUpReport:
     restorations: tuple[Restoration, ...] = ()
 
 
+_CASES: dict[tuple[int, int, str], tuple[MadeUpReport, Section]] = {}
+
+
+def _cases_of(made: MadeUpReport, comparison: Comparison) -> Section:
+    """Drawn once for all reports with the same cases: surfaces seen from all sides take a second."""
+    key = (id(made.overlays), id(made.contestants), made.metric)
+    if key not in _CASES:  # whose report is kept, so that no other object gets these addresses
+        _CASES[key] = made, cases_section(made.overlays, comparison, comparison.labels)
+    return _CASES[key][1]
+
+
 def render_report(made: MadeUpReport) -> str:
     """The page with the sections of every giver."""
     comparison = Comparison(made.contestants, made.labels, metric_named(made.metric), made.batch_size)
@@ -88,7 +99,7 @@ def render_report(made: MadeUpReport) -> str:
         *search_sections(search, comparison),
         distances_section(comparison),
         crf_section(comparison),
-        cases_section(made.overlays, comparison, comparison.labels),
+        _cases_of(made, comparison),
         restored_section(made.restorations, comparison),
         mistakes_section(made.confusion, made.mistakes),
         *(() if made.one_shot is None else (one_shot_section(made.one_shot),)),

@@ -12,6 +12,7 @@ from processes import run
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
+@pytest.mark.slow  # the notebook, which .ci/run runs, makes the same calls
 def test_a_search_from_python(tmp_path: Path) -> None:
     done = run([sys.executable, EXAMPLES / "search_from_python.py", tmp_path / "example"], seconds=300)
     assert done.returncode == 0, done.stderr
@@ -19,7 +20,7 @@ def test_a_search_from_python(tmp_path: Path) -> None:
     assert list((tmp_path / "example" / "labels").glob("*.nii.gz"))
 
 
-@pytest.mark.slow  # test_a_search_from_python makes the same calls
+@pytest.mark.slow  # .ci/run runs it
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("FIRST_LOOK", str(tmp_path / "look"))

@@ -64,6 +64,7 @@ def suite(folder: Path, first: str, *options: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.cluster
 def test_one_that_waits_for_a_child_fails_with_all_stacks_and_the_others_go_on(tmp_path: Path) -> None:
     printed = suite(tmp_path, WAITING, "-o", "timeout=4")
     assert "1 failed, 6 passed" in printed
@@ -107,6 +108,7 @@ def test_who_waits_for_what_an_ended_process_never_did_is_told() -> None:
         wait_until(lambda: False, process)
 
 
+@pytest.mark.cluster
 def test_a_process_whose_output_a_child_keeps_open_does_not_hold_the_test(tmp_path: Path) -> None:
     """As a worker that outlives its search: ``communicate`` waits for the end of the output, not of the process."""
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {HANGING!r}])"

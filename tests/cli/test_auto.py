@@ -13,10 +13,14 @@ from pathlib import Path
 import pytest
 
 import netwright as package
+from netwright.comparison.default_alone import seconds_alone
+from netwright.files import write_json
 from netwright.planning.race import disk_mb
 from netwright.report import formatting
 from netwright.report.collect.race import racers_of
 from netwright.runs.candidates import candidates_of
+from netwright.runs.data import open_run_data
+from netwright.runs.folder import RunFolder
 from netwright_tests import EXECUTABLE
 from processes import finish, run, searching, wait_until
 
@@ -134,12 +138,23 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
     assert run.best is not None
 
 
+def hours_for_training_alone(run: package.Run, seconds: float) -> float:
+    """The hours of a search in which its default alone would be trained for so long."""
+    data = open_run_data(run.folder, run.settings)
+    now = seconds_alone(run.settings, len(data.data.validation), len(data.test))
+    return round((run.settings.budget.hours or 0.0) - (now - seconds) / 3600, 6)
+
+
 def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_more(
     finished: Path, netwright: Command, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     result = folder / "verdict" / "default-alone" / "result.json"
     shutil.copytree(finished, folder)
+    hours = hours_for_training_alone(package.open_run(folder), seconds=2.0)
+    RunFolder(folder).change_settings({"budget.hours": hours})
+    opened = json.loads((folder / "test_openings.json").read_text())
+    write_json(folder / "test_openings.json", [{**opening, "hours": hours} for opening in opened])
     openings = (folder / "test_openings.json").read_text()
     done = netwright("resume", folder, "--compare", "full")
     assert done.returncode == 0, done.stderr

@@ -374,6 +374,7 @@ def test_what_cannot_be_is_refused_before_anything_is_searched(
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # searches/test_loop.py ends searches by a clock of its own
 def test_hours_end_a_search_in_time_with_equal_shares(
     netwright: Command, dataset: Path, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(shapes: Path, tmp_path
     assert shared.step <= values["standing"]["step"]
 
 
+@pytest.mark.slow  # test_published.py searches with it, and runs/test_old_runs.py ends one with a comparison
 def test_compared_reported_and_used(shapes: Path, netwright: Command, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     limited = words(
