@@ -195,9 +195,18 @@ def test_predictions_lie_where_their_images_do(
     again = np.asanyarray(nibabel.load(tmp_path / "labels" / "turned.nii.gz").dataobj)
     assert np.array_equal(again, plain[::-1].transpose(2, 0, 1))
     done = netwright(
-        "predict", finished_run, images / "turned.nii.gz", "-o", tmp_path / "itk", "--format", "nrrd"
+        *("predict", finished_run, images / "turned.nii.gz", "-o", tmp_path / "itk", "--format", "nrrd"),
+        *("--probabilities", "--uncertainty", "--volumes"),
     )
     assert done.returncode == 0, done.stderr
+    probabilities = nibabel.load(tmp_path / "itk" / "probabilities" / "turned.nii.gz")
+    assert np.array_equal(np.asarray(probabilities.dataobj).argmax(-1), again)
+    assert (tmp_path / "itk" / "uncertainty" / "turned.nii.gz").exists()
+    assert (
+        (tmp_path / "itk" / "volumes.csv")
+        .read_text()
+        .startswith("case,time,label,name,voxels,ml\nturned,,1,")
+    )
     written, source = (
         SimpleITK.ReadImage(path) for path in (tmp_path / "itk" / "turned.nrrd", images / "turned.nii.gz")
     )

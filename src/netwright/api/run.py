@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from netwright.api.evaluation import Evaluation
@@ -302,6 +302,7 @@ class Run:
         masks: Path | str | None = None,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
         """Predicts a file or a folder of files: segments each image on its own grid, classifies pictures, or restores
@@ -321,6 +322,9 @@ class Run:
                 input never.
             format: "nifti", "nrrd", "mha", "png" or "tiff" for label maps in another file format than their
                 images.
+            additional: what is written beside label maps: "probabilities" of all classes and their "uncertainty" (the
+                entropy, from 0 to 1) as float32 files in folders of these names, and "volumes", a table of the voxels
+                and ml of each label.
             on_case: called with the number of cases done and of all cases.
 
         Warns:
@@ -331,12 +335,21 @@ class Run:
             DatasetError: no file can be used, or two lead to one name.
             MemoryShortage: the postprocessing needs more memory than there is.
             RunError: there is no trained network yet, or what it restores is not finite.
-            SettingsError: masks for a network that restores nothing, or a format that it does not write.
+            SettingsError: masks for a network that restores nothing, or a format that it does not write; something else
+                beside the label maps, or anything where there are none.
             StorageError: a file would be lost; nothing was written.
         """
         trained = self.network(trial, postprocessing=postprocessing, crf=crf)
         given = None if masks is None else Path(masks)
-        return trained.predict(Path(images), Path(output), on_case, given, overwrite=overwrite, format=format)
+        return trained.predict(
+            Path(images),
+            Path(output),
+            on_case,
+            given,
+            overwrite=overwrite,
+            format=format,
+            additional=additional,
+        )
 
     def export(
         self,

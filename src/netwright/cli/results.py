@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from netwright.cli.completion import complete_export
+from netwright.cli.conduct import stage
 from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines
 from netwright.cli.options import (
     DatasetArgument,
@@ -130,13 +131,30 @@ def predict(
             "image."
         ),
     ] = None,
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Write the probabilities of all classes beside label maps."),
+    ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Write the entropy of the probabilities beside label maps: 0 where they are certain, 1 at most.",
+        ),
+    ] = False,
+    volumes: Annotated[
+        bool,
+        typer.Option("--volumes", help="Write a table of the voxels and ml of each label, volumes.csv."),
+    ] = False,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Segment images (each on its own grid), classify pictures (in a table), or restore pictures."""
+    from netwright.data.parallel import now_and_then
     from netwright.tasks import task_of_metric
 
     opened = opened_run(run, trust_code=trust_code)
+    asked = {"probabilities": probabilities, "uncertainty": uncertainty, "volumes": volumes}
     with _telling(out):
         written = opened.predict(
             images,
@@ -146,6 +164,8 @@ def predict(
             masks=masks,
             overwrite=overwrite,
             format=format,
+            additional=[name for name, wanted in asked.items() if wanted],
+            on_case=now_and_then(stage, "predicted"),
         )
     task = task_of_metric(str(opened.settings.objective.metric))
     out.print(f"predicted  {task.predicted_words(written, output)}")

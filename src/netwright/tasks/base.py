@@ -6,7 +6,7 @@ Nothing else asks which task it is. A dataset, prepared data and a saved network
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -167,6 +167,7 @@ class Predictor(Protocol):
         *,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
     ) -> list[Path]:
         """Predicts a file, or each file of a folder, and writes the results into a folder.
 
@@ -178,9 +179,10 @@ class Predictor(Protocol):
             overwrite: whether earlier predictions in that folder may be replaced.
             format: the file format of label maps, one of `netwright.data.io.formats.FILE_FORMATS`; None: that of
                 each image.
+            additional: what is written beside label maps, see `netwright.tasks.outputs.ADDITIONAL`.
 
         Returns:
-            The files written.
+            The files written, without the additional ones.
 
         Raises:
             DatasetError: there is no file, or none that can be used.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,9 @@ from netwright.data.layouts.volume_files import MANIFEST
 from netwright.errors import DatasetError, SettingsError, StorageError
 
 T = TypeVar("T")
+
+PROBABILITIES, UNCERTAINTY, VOLUMES = ADDITIONAL = ("probabilities", "uncertainty", "volumes")
+"""What can be written beside label maps."""
 
 _HEADER = {"netwright": "files written by predict"}
 
@@ -143,6 +146,31 @@ def refuse_format(format: str | None, metric: str) -> None:
         raise SettingsError(
             f"The format {format!r} is one of label maps; this network is judged by {metric} and makes none. Leave it "
             "out."
+        )
+
+
+def refuse_additional(additional: Collection[str], metric: str) -> None:
+    """Refuse what is written beside label maps for a network that makes none.
+
+    Raises:
+        SettingsError: something is asked for.
+    """
+    if additional:
+        raise SettingsError(
+            f"{enumerate_words(sorted(additional))}: written beside label maps; this network is judged by {metric} and "
+            "makes none. Leave that out."
+        )
+
+
+def require_additional(additional: Collection[str]) -> None:
+    """Refuse unknown things to be written beside label maps.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    if unknown := sorted(set(additional) - set(ADDITIONAL)):
+        raise SettingsError(
+            f"additional: expected some of {enumerate_words(list(ADDITIONAL))}, got {unknown[0]!r}."
         )
 
 

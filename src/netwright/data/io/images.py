@@ -130,6 +130,18 @@ def write_label_picture(path: Path, labels: NDArray[Any], like: Path) -> None:
     write_whole(path, content.getvalue())
 
 
+def write_pages(path: Path, pages: NDArray[np.float32]) -> None:
+    """Write real numbers (pages, H, W) as a TIFF, whole or not at all.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    first, *others = (Image.fromarray(np.ascontiguousarray(page)) for page in pages)
+    content = io.BytesIO()
+    first.save(content, "TIFF", save_all=True, append_images=others, compression="tiff_adobe_deflate")
+    write_whole(path, content.getvalue())
+
+
 def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a picture (H, W) or (H, W, 3) as PNG, and the folders above it; it appears whole or not at all.
 

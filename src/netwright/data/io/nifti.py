@@ -230,8 +230,20 @@ def write_volume(path: Path, image: Any) -> None:
 
 
 def _write_labels(path: Path, labels: NDArray[Any], reference: VolumeFile, names: Mapping[int, str]) -> None:
-    """A label map with the header of the reference; of a reference in another format it takes the geometry alone."""
-    stored = labels.astype(label_type(labels))
+    write_on_grid(path, labels.astype(label_type(labels)), reference)
+
+
+def write_on_grid(path: Path, stored: NDArray[Any], reference: VolumeFile) -> None:
+    """Write an array with the header of a reference; of a reference in another format it takes the geometry alone.
+
+    Args:
+        path: of the file.
+        stored: (X, Y, Z), or with more axes, in the reference's axis order.
+        reference: the file of the image.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
     if not isinstance(reference, NiftiFile):
         image: Any = _nibabel.Nifti1Image(stored, reference.grid.matrix)
         image.header.set_xyzt_units("mm")

@@ -17,8 +17,17 @@ from numpy.typing import NDArray
 from netwright.data.io.alignment import misplacement
 from netwright.data.io.dicom import DICOM, DICOM_SEG
 from netwright.data.io.dicom_seg_writer import require_highdicom
-from netwright.data.io.formats import FILE_FORMATS, format_of, format_written, open_label, open_volume
+from netwright.data.io.formats import (
+    FILE_FORMATS,
+    format_of,
+    format_written,
+    is_flat,
+    open_label,
+    open_volume,
+)
 from netwright.data.io.grid import Grid, shape_text
+from netwright.data.io.images import write_pages
+from netwright.data.io.nifti import write_on_grid
 from netwright.data.io.time_axis import advice_on_time, at_time
 from netwright.data.io.volume_file import FileFormat, VolumeFile
 from netwright.data.io.whole_labels import whole_labels
@@ -176,6 +185,36 @@ def write_label_map(
     if values is not None:
         labels = np.asarray(values)[labels]
     format_written(path, reference).write_labels(path, labels, file, names)
+
+
+def scores_ending(reference: Path) -> str:
+    """The ending of a file of real numbers for an image: NIfTI, or of a picture TIFF."""
+    return ".tif" if is_flat(reference) else ".nii.gz"
+
+
+def write_scores(path: Path, scores: NDArray[np.float32], reference: Path) -> None:
+    """Write real numbers in the reference file's own axis order, whole or not at all.
+
+    Args:
+        path: of the file, which ends as `scores_ending` says.
+        scores: (X, Y, Z), or with more axes. The numbers of a picture are written as it is shown, a page for each value
+            of the last axis.
+        reference: the file of the image.
+
+    Raises:
+        ValueError: the shape is not the reference's.
+        UnusableFile: the reference cannot be read.
+        StorageError: the file cannot be written.
+    """
+    file = open_volume(reference)
+    if scores.shape[:3] != file.grid.shape:
+        raise ValueError(
+            f"scores of shape {scores.shape} do not fit {reference}, which has {file.grid.shape}"
+        )
+    if is_flat(reference):
+        write_pages(path, scores[:, :, 0].reshape(*scores.shape[:2], -1).T)
+    else:
+        write_on_grid(path, scores, file)
 
 
 def label_ending(reference: Path, format: str | None = None) -> str:

@@ -96,6 +96,14 @@ class Geometry:
             labels = likeliest(_resampled(prediction, targets, steps))
         return self.grid.from_canonical(labels)
 
+    def restore_scores(self, scores: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """Scores (K, *size) on the original file's grid and in its axis order, interpolated linearly: (X, Y, Z) of each
+        class, one after the other.
+        """
+        targets = self._placement.targets(self.grid.canonical_shape)
+        steps = [1 / scale for scale in self.scale]
+        return (self.grid.from_canonical(score) for score in _resampled(scores, targets, steps))
+
     def inside(self, axis: int) -> range:
         """The positions along a canonical axis of the prepared grid that lie in the scan. All others are padding.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +31,7 @@ from netwright.tasks.images import (
     prepare_as_trained,
     runs_of,
 )
-from netwright.tasks.outputs import refuse_format, refuse_masks
+from netwright.tasks.outputs import refuse_additional, refuse_format, refuse_masks
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ class Classifier:
         *,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
     ) -> list[Path]:
         """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
 
@@ -132,6 +133,7 @@ class Classifier:
         """
         refuse_masks(masks, self.task.metric)
         refuse_format(format, self.task.metric)
+        refuse_additional(additional, self.task.metric)
 
         def write(path: Path, names: Sequence[str], probabilities: NDArray[np.float32]) -> None:
             _write_table(path, names, probabilities, self.task.class_names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -35,7 +35,14 @@ from netwright.tasks.images import (
     prepare_as_trained,
 )
 from netwright.tasks.inpainting.task import Inpainting, InpaintingTask
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_format
+from netwright.tasks.outputs import (
+    Reading,
+    each_usable,
+    folder_of,
+    plan_outputs,
+    refuse_additional,
+    refuse_format,
+)
 
 Pictures = NDArray[np.float32]
 T = TypeVar("T", bound=Hashable)
@@ -157,6 +164,7 @@ class Inpainter:
         *,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
     ) -> list[Path]:
         """Restores a picture, or each picture of a folder, as an 8-bit PNG of the size of the network's input.
 
@@ -186,6 +194,7 @@ class Inpainter:
             StorageError: a file would be lost.
         """
         refuse_format(format, self.task.metric)
+        refuse_additional(additional, self.task.metric)
         files = find_pictures(images, beside=(BOXES,))
         names = names_within(images, files)
         boxes = _boxes(images, files, names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,7 +35,7 @@ from netwright.tasks.multilabel.metrics.average_precision import average_precisi
 from netwright.tasks.multilabel.metrics.f1 import f1_shares
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_thresholds, read_thresholds
-from netwright.tasks.outputs import refuse_format, refuse_masks
+from netwright.tasks.outputs import refuse_additional, refuse_format, refuse_masks
 
 Truths = NDArray[np.int64]
 
@@ -140,6 +140,7 @@ class LabelPredictor:
         *,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
     ) -> list[Path]:
         """The labels of a picture, or of each in a folder, as a table in ``output``: the probability of each label, and
         1 where it reaches the label's threshold. Returns the file written.
@@ -157,6 +158,7 @@ class LabelPredictor:
         """
         refuse_masks(masks, self.task.metric)
         refuse_format(format, self.task.metric)
+        refuse_additional(additional, self.task.metric)
 
         def write(path: Path, names: Sequence[str], probabilities: NDArray[np.float64]) -> None:
             table = Table(tuple(names), probabilities, self.thresholds.decide(probabilities))

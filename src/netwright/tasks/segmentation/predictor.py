@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,32 @@ from netwright.data.volumes.preprocessing import (
     coarsened,
     prepare_volume,
 )
-from netwright.data.volumes.slabs import Slabs
+from netwright.data.volumes.slabs import Slabs, labels_of
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.means import mean_scores
 from netwright.tasks.base import Predictor, Results, SavedNetwork, Scores
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs, refuse_masks
+from netwright.tasks.outputs import (
+    PROBABILITIES,
+    UNCERTAINTY,
+    VOLUMES,
+    Outputs,
+    Reading,
+    each_usable,
+    folder_of,
+    plan_outputs,
+    refuse_masks,
+    require_additional,
+)
+from netwright.tasks.segmentation.additional import (
+    TABLE,
+    Segmented,
+    names_of,
+    together,
+    volume_rows,
+    write_additional,
+    write_volumes,
+)
 from netwright.tasks.segmentation.data import tell_names
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.segmentation.metrics.surface_distance import (
@@ -150,11 +172,20 @@ class Segmenter:
             written=self.task.written,
         )
 
-    def _segment(self, prepared: PreparedImage, images: Sequence[Path]) -> NDArray[np.uint8]:
+    def _segment(self, prepared: PreparedImage, images: Sequence[Path], scores: bool = False) -> Segmented:
+        """Class indices; with ``scores`` also the probabilities, of all classes at once."""
         if self.crf is not None:
             self._require_memory(prepared, images)
+        if scores:
+            self._require_memory_for_scores(prepared, images)
         slabs = self._slabs(prepared.image, prepared.air)
-        return prepared.geometry.restore(self._refined(slabs, prepared, self.crf, images))
+        refined = self._refined(slabs, prepared, self.crf, images)
+        if not scores:
+            return Segmented(prepared.geometry.restore(refined))
+        whole = refined.whole() if isinstance(refined, Slabs) else refined
+        written = () if self.crf is not None else self.task.written  # as `restore` has it
+        restored = np.stack(list(prepared.geometry.restore_scores(whole)))
+        return Segmented(labels_of(restored, written), np.moveaxis(restored, 0, -1))
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
@@ -196,6 +227,16 @@ class Segmenter:
         """Refuse a volume for whose CRF there is not the memory, before its probabilities are computed for minutes."""
         if self._crf_mb(prepared) > psutil.virtual_memory().available / 1e6:
             raise self._shortage(prepared, images)
+
+    def _require_memory_for_scores(self, prepared: PreparedImage, images: Sequence[Path]) -> None:
+        """Refuse a volume for whose probabilities, on both grids and as they are written, there is not the memory."""
+        voxels = prod(prepared.image.shape[1:]) + 3 * prod(prepared.geometry.grid.shape)
+        needed = 4e-6 * self.task.classes * voxels
+        if needed > psutil.virtual_memory().available / 1e6:
+            raise MemoryShortage(
+                f"{images[0]}: the probabilities of its {self.task.classes} classes need about {needed:,.0f} MB, more "
+                "than there is. Free some memory, or leave out --probabilities and --uncertainty."
+            )
 
     def _crf_mb(self, prepared: PreparedImage) -> float:
         channels, *shape = prepared.image.shape
@@ -243,7 +284,7 @@ class Segmenter:
             own = slabs if read_once else slabs.whole()
             prediction = prepared.geometry.restore(self._refined(own, prepared, self.crf, case.images))
             if predictions is not None:
-                self._write(predictions, case.name, prediction, case.images[0])
+                self._write_prediction(predictions, case.name, prediction, case.images[0])
             labels = grid.to_canonical(prediction)
             result.dice[case.name] = self._dice(labels, truth)
             scored = list(self.task.scored.values())
@@ -299,12 +340,15 @@ class Segmenter:
         *,
         overwrite: bool = False,
         format: str | None = None,
+        additional: Collection[str] = (),
     ) -> list[Path]:
         """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
 
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
         ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`. ``masks``:
         there are none for this task. ``format``: that of the label maps, see `label_ending`; None: each image's own.
+        ``additional``: some of `netwright.tasks.outputs.ADDITIONAL`, written beside the label maps: float32 files in
+        the folders ``probabilities`` and ``uncertainty``, and the table ``volumes.csv``.
 
         Warns:
             DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
@@ -318,41 +362,57 @@ class Segmenter:
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
+        require_additional(additional)
         cases = find_cases(images, self.channels, self.channel_names)
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
+        kinds = [kind for kind in (PROBABILITIES, UNCERTAINTY) if kind in additional]
+        beside = [name for kind in kinds for name in names_of(kind, cases)]
+        tables = [TABLE] * (VOLUMES in additional)
+        sources = [case.images[0] for case in cases] * (1 + len(kinds)) + [cases[0].images[0]] * len(tables)
         read = Reading(_files_read(cases, folder_of(images)), folder_of(images))
-        outputs = plan_outputs(output, names, [case.images[0] for case in cases], read, overwrite=overwrite)
+        outputs = plan_outputs(output, [*names, *beside, *tables], sources, read, overwrite=overwrite)
+        written, rows = [], list[tuple[str, ...]]()
 
-        written = []
-
-        def segment(item: tuple[Case, Path]) -> None:
-            case, path = item
-            labels = self._segment_all(case.images)
-            outputs.put(
-                path,
-                lambda made: write_label_map(made, labels, case.images[0], self.label_values, self._names),
-            )
+        def segment(at: int) -> None:
+            case, (path, *others) = cases[at], outputs.paths[at :: len(cases)]
+            labels = self._write(outputs, case, path, dict(zip(kinds, others, strict=False)))
+            if tables:
+                rows.extend(volume_rows(case, labels, self.label_values, self._names))
             written.append(path)
 
-        each_usable(list(zip(cases, outputs.paths, strict=True)), segment, on_case)
+        each_usable(range(len(cases)), segment, on_case)
+        if tables:
+            outputs.put(outputs.paths[-1], lambda made: write_volumes(made, rows))
         return written
+
+    def _write(self, outputs: Outputs, case: Case, path: Path, others: dict[str, Path]) -> NDArray[np.uint8]:
+        """Writes the label map of an image, and other files by their kind. Returns the class indices."""
+        image, segmented = case.images[0], self._segment_all(case.images, scores=bool(others))
+        for kind, other in others.items():
+            write = partial(
+                write_additional, kind=kind, segmented=segmented, image=image, exclusive=not self.task.written
+            )
+            outputs.put(other, write)
+        labels = segmented.labels
+        outputs.put(path, lambda made: write_label_map(made, labels, image, self.label_values, self._names))
+        return labels
 
     @property
     def _names(self) -> dict[int, str]:
         """The names of the labels but background, by their values in label maps."""
         return dict(zip(self.label_values[1:], self.task.label_names, strict=True))
 
-    def _segment_all(self, images: Sequence[Path]) -> NDArray[np.uint8]:
-        """Class indices (X, Y, Z) of an image, or (X, Y, Z, T) of a cine, in the axis order of its file."""
+    def _segment_all(self, images: Sequence[Path], *, scores: bool) -> Segmented:
+        """An image, or every frame of a cine. ``scores``: with probabilities."""
         volume = read_image(images)
         if self.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
             prepared = self._prepared(volume, images)
             del volume  # a large one would stay in memory
-            return self._segment(prepared, images)
+            return self._segment(prepared, images, scores)
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
-        return np.stack([self._segment(self._prepared(frame, images), images) for frame in frames], axis=-1)
+        return together([self._segment(self._prepared(frame, images), images, scores) for frame in frames])
 
-    def _write(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
+    def _write_prediction(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}{label_ending(image)}"
         write_label_map(path, labels, image, self.label_values)

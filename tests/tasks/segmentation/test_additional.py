@@ -1,0 +1,159 @@
+"""What is written beside label maps, against torch, scipy and counts of voxels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import entropy
+from torch import Tensor, nn
+
+from netwright.data.volumes.preprocessing import PreprocessingSettings
+from netwright.errors import MemoryShortage, SettingsError, StorageError
+from netwright.tasks.outputs import ADDITIONAL
+from netwright.tasks.segmentation.additional import uncertainty
+from netwright.tasks.segmentation.predictor import Segmenter
+from netwright.tasks.segmentation.task import SegmentationTask
+
+SIZE = (12, 10, 8)
+AFFINE = np.array([[-1.5, 0, 0, 20], [0, 0, 3.0, -7], [0, 1.5, 0, 4], [0, 0, 0, 1.0]])
+
+
+class Pointwise(nn.Module):
+    """Logits of three classes that depend on a voxel alone."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([images, 1 - images, 0.5 * images**2], 1)
+
+
+def expected(image: np.ndarray) -> np.ndarray:
+    """Probabilities (..., K)."""
+    values = torch.from_numpy(image)
+    return torch.stack([values, 1 - values, 0.5 * values**2], -1).softmax(-1).numpy()
+
+
+def segmenter(spacing: tuple[float, float, float] = (1.5, 3.0, 1.5), **changes: object) -> Segmenter:
+    settings = PreprocessingSettings(spacing=spacing, pad=True, resize=False, size=SIZE, normalise="none")
+    task = SegmentationTask(1, ("anterior", "posterior"), SIZE)
+    return Segmenter(Pointwise(), task, (0, 1, 4), settings, torch.device("cpu"), **changes)
+
+
+def volume(path: Path, shape: tuple[int, ...] = (9, 8, 7)) -> np.ndarray:
+    image = np.random.default_rng(0).uniform(-2, 3, shape).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(image, AFFINE), path)
+    return image
+
+
+def loaded(path: Path) -> np.ndarray:
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "volumes.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_probabilities_entropy_and_volumes_of_a_volume(tmp_path: Path) -> None:
+    image = volume(tmp_path / "scan.nii.gz")
+    (plain,) = segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "plain")
+    (written,) = segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "out", additional=ADDITIONAL)
+    assert written.read_bytes() == plain.read_bytes()
+    probabilities = loaded(tmp_path / "out" / "probabilities" / "scan.nii.gz")
+    np.testing.assert_allclose(probabilities, expected(image), rtol=1e-4, atol=1e-6)
+    known = nibabel.load(tmp_path / "out" / "uncertainty" / "scan.nii.gz")
+    np.testing.assert_allclose(known.affine, AFFINE)
+    np.testing.assert_allclose(
+        np.asarray(known.dataobj), entropy(expected(image), axis=-1) / np.log(3), rtol=1e-3, atol=1e-5
+    )
+    labels = loaded(written)
+    assert table(tmp_path / "out") == [
+        {
+            "case": "scan",
+            "time": "",
+            "label": str(value),
+            "name": name,
+            "voxels": str((labels == value).sum()),
+            "ml": f"{(labels == value).sum() * 1.5 * 1.5 * 3.0 / 1000:.6g}",
+        }
+        for value, name in ((1, "anterior"), (4, "posterior"))
+    ]
+
+
+def test_on_another_grid_labels_are_those_of_the_probabilities(tmp_path: Path) -> None:
+    volume(tmp_path / "scan.nii.gz")
+    coarse = segmenter(spacing=(2.0, 2.0, 2.0))
+    (plain,) = coarse.predict(tmp_path / "scan.nii.gz", tmp_path / "plain")
+    (written,) = coarse.predict(tmp_path / "scan.nii.gz", tmp_path / "out", additional=["probabilities"])
+    probabilities = loaded(tmp_path / "out" / "probabilities" / "scan.nii.gz")
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+    assert np.array_equal(np.array([0, 1, 4])[probabilities.argmax(-1)], loaded(written))
+    assert written.read_bytes() == plain.read_bytes()
+    assert not (tmp_path / "out" / "uncertainty").exists()
+    assert not (tmp_path / "out" / "volumes.csv").exists()
+
+
+def test_every_frame_of_a_cine(tmp_path: Path) -> None:
+    cine = volume(tmp_path / "heart.nii.gz", (9, 8, 7, 2))
+    segmenter().predict(tmp_path / "heart.nii.gz", tmp_path / "out", additional=ADDITIONAL)
+    probabilities = loaded(tmp_path / "out" / "probabilities" / "heart.nii.gz")
+    np.testing.assert_allclose(probabilities, expected(cine), rtol=1e-4, atol=1e-6)
+    assert loaded(tmp_path / "out" / "uncertainty" / "heart.nii.gz").shape == cine.shape
+    assert [(row["time"], row["label"]) for row in table(tmp_path / "out")] == [
+        ("0", "1"),
+        ("0", "4"),
+        ("1", "1"),
+        ("1", "4"),
+    ]
+
+
+def test_pictures_have_pages_and_no_ml(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (10, 12), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cell.png")
+    settings = PreprocessingSettings(
+        spacing=(1, 1, 1), pad=True, resize=False, size=(12, 10, 1), normalise="none"
+    )
+    task = SegmentationTask(1, ("anterior", "posterior"), (12, 10))
+    flat = Segmenter(Pointwise(), task, (0, 1, 4), settings, torch.device("cpu"), slice_axis=2)
+    (written,) = flat.predict(tmp_path / "cell.png", tmp_path / "out", additional=ADDITIONAL)
+    with Image.open(tmp_path / "out" / "probabilities" / "cell.tif") as pages:
+        assert pages.n_frames == 3
+        found = []
+        for page in range(3):
+            pages.seek(page)
+            found.append(np.asarray(pages))
+    np.testing.assert_allclose(np.stack(found, -1), expected(pixels.astype(np.float32)), rtol=1e-4, atol=1e-6)
+    assert np.asarray(Image.open(tmp_path / "out" / "uncertainty" / "cell.tif")).shape == pixels.shape
+    labels = np.asarray(Image.open(written))
+    assert [row["voxels"] for row in table(tmp_path / "out")] == [str((labels == n).sum()) for n in (1, 4)]
+    assert {row["ml"] for row in table(tmp_path / "out")} == {""}
+
+
+def test_regions_are_as_uncertain_as_being_in_each_or_not() -> None:
+    shares = np.array([[0.5, 0.5], [0.0, 1.0], [0.25, 0.5]], np.float32)
+    halves = [entropy([share, 1 - share], base=2) for share in (0.25, 0.5)]
+    np.testing.assert_allclose(uncertainty(shares, exclusive=False), [1, 0, np.mean(halves)], atol=1e-6)
+
+
+def test_what_cannot_be_is_refused_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume(tmp_path / "scan.nii.gz")
+    with pytest.raises(
+        SettingsError, match="expected some of probabilities, uncertainty and volumes, got 'logits'"
+    ):
+        segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "out", additional=["logits"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "volumes.csv").write_text("mine")
+    with pytest.raises(StorageError, match=r"volumes\.csv"):
+        segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "out", additional=["volumes"])
+    assert (tmp_path / "out" / "volumes.csv").read_text() == "mine"
+    assert not (tmp_path / "out" / "scan.nii.gz").exists()
+    free = type("Free", (), {"available": 1000})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    with pytest.raises(MemoryShortage, match="the probabilities of its 3 classes need about"):
+        segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "new", additional=["uncertainty"])
