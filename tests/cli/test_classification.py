@@ -159,6 +159,8 @@ def test_what_is_not_like_the_training_is_refused(
         run.predict(tiles, tmp_path / "out", masks=tiles)
     with pytest.raises(SettingsError, match="'nrrd' is one of label maps"):
         run.predict(tiles, tmp_path / "out", format="nrrd")
+    with pytest.raises(SettingsError, match="volumes: written beside label maps"):
+        run.predict(tiles, tmp_path / "out", additional=["volumes"])
     Image.new("RGB", (16, 16), (200, 10, 10)).save(tmp_path / "red.png")
     with pytest.raises(DatasetError, match="colours"):
         run.predict(tmp_path / "red.png", tmp_path / "out")
