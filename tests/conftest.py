@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
@@ -30,6 +32,7 @@ from shared_workers import SharedWorkers
 __all__ = ["pytest_timeout_set_timer"]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 # Property tests know no deadlines: how long an example takes says how busy the machine is. `make test` tries the same
 # examples on every run, so that a failure comes from the change; `make test-all` draws new ones.
@@ -104,9 +107,28 @@ def shared_workers(worker_pool: SharedWorkers) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder that all processes of tests read: the first that needs it; another one waits."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, whole = shared / name, shared / f"{name}.whole"
+        with FileLock(shared / f"{name}.lock"):
+            if not whole.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                whole.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def dataset(made_once: MadeOnce) -> Path:
     """Eight phantoms of at most 24 voxels a side."""
-    return write_sample(tmp_path_factory.mktemp("data") / "Sample", cases=8, size=24)
+    return made_once("Sample", lambda folder: write_sample(folder, cases=8, size=24))
 
 
 @pytest.fixture(scope="session")
@@ -171,12 +193,16 @@ def postgresql(_postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Post
 
 
 @pytest.fixture(scope="session")
-def finished_run(dataset: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run with its final comparison, made by the command line."""
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    done = netwright(
-        *("search", dataset, "--recipe", "segnas4", "-o", folder, "--trials", 4, *SMALL),
-        *("--set", "verdict.references=[monai-unet]", "--set", "verdict.epochs=2"),
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return folder
+def finished_run(
+    dataset: Path, netwright: Command, made_once: MadeOnce, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A small run with its final comparison, made by the command line: each process of tests has its own copy."""
+
+    def search(folder: Path) -> None:
+        done = netwright(
+            *("search", dataset, "--recipe", "segnas4", "-o", folder, "--trials", 4, *SMALL),
+            *("--set", "verdict.references=[monai-unet]", "--set", "verdict.epochs=2"),
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+
+    return shutil.copytree(made_once("finished", search), tmp_path_factory.mktemp("runs") / "finished")
