@@ -24,7 +24,7 @@ from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.io.volumes import read_image
 from netwright.data.volumes.geometry import _resampled
 from netwright.data.volumes.preprocessing import PreprocessingSettings
-from netwright.errors import ExportError, SettingsError, StorageError
+from netwright.errors import DatasetWarning, ExportError, SettingsError, StorageError
 from netwright.files import read_json, write_json
 from netwright.models.export import EXPORTERS, exporter_of
 from netwright.models.export.base import Exportable, require_same_outputs
@@ -295,6 +295,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     for at, kind in enumerate(("RGB", "RGBA", "L", "P")):
         (pictures / "more").mkdir(parents=True, exist_ok=True)
         picture(pictures / ("more" if at % 2 else ".") / f"{at}.png", kind, (9 + 8 * at, 20))
+    (pictures / "torn.png").write_bytes((pictures / "0.png").read_bytes()[:90])
     drawn.mkdir()
     one = picture(tmp_path / "one.png")
     mask = np.zeros((21, 27), np.uint8)
@@ -307,8 +308,9 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     restored, restored_script = pictured(
         tmp_path, "inpainting", {"masks": MaskSettings().to_dict()}, nn.Conv2d(3, 3, 5, padding=2)
     )
-    (class_table,) = classes.predict(pictures, tmp_path / "classes")
-    (label_table,) = several.predict(pictures, tmp_path / "labels")
+    with pytest.warns(DatasetWarning, match="torn"):
+        (class_table,) = classes.predict(pictures, tmp_path / "classes")
+        (label_table,) = several.predict(pictures, tmp_path / "labels")
     (restored_picture,) = restored.predict(one, tmp_path / "restored", masks=drawn)
     before = one.read_bytes()
     deep = Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000)
@@ -328,6 +330,8 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     assert one.read_bytes() == before
     assert said.count(f"{one} is there: expected") == 3
     assert "a picture of uint16 pixels: expected uint8, as in training" in said
+    assert said.count("torn.png is left out: ") == 2
+    assert "deep.csv was not written: no picture could be used" in said
     assert not (tmp_path / "deep.csv").exists()
     for ours, theirs, first in ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1)):
         wanted, given = rows(ours), rows(tmp_path / theirs)
