@@ -16,6 +16,9 @@ from optuna.trial import TrialState
 
 from netwright.execution.base import WorkerLost
 from netwright.execution.run_jobs import Done
+from netwright.report.collect.race import racers_of
+from netwright.report.draw.race import race_sections
+from netwright.report.sections import Sentences
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -145,7 +148,14 @@ def test_at_last_one_candidate_has_the_threads_of_all_workers(tmp_path: Path) ->
     assert len(threads) - last > 3
     joined = {t.number for t in study.trials if t.user_attrs.get("joined")}
     assert joined == {int(job.folder.name) for job in executor.jobs[last:]}
-    assert any(joined & {part.number for part in candidate.parts} for candidate in candidates)
+    folder = RunFolder(tmp_path)
+    records = [part for candidate in candidates for part in candidate.parts]
+    racers = racers_of(folder, settings_of(tmp_path), records)
+    assert sum(racer.joined for racer in racers) == len(joined)
+    (section,) = race_sections(racers, "validation Dice")
+    told = section.blocks[0]
+    assert isinstance(told, Sentences)
+    assert f"{len(joined)} parts had the threads of all workers" in told.texts[0]
 
 
 def test_workers_elsewhere_are_not_joined(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ FOLDER = "folder"
 """The user attribute with the run folder of the search that trains a trial, if several share the study."""
 CONTINUES = "continues"
 """The user attribute of a trial with the number of the trial whose training it goes on with."""
+JOINED = "joined"
+"""The user attribute of a trial that has the threads of all workers, in a search whose trainings go on."""
 DEFAULT = "default"
 """The user attribute of a trial of the space's starting choice, in a search whose trainings go on."""
 STOPPED = "stopped"
@@ -42,12 +44,13 @@ LEARNED = frozenset(Status) - {Status.CRASHED}
 class TrialRecord:
     """One candidate of a run. Times are seconds since 1970.
 
-    ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up. ``outcome`` is None while the
-    candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network. ``phase`` is
-    "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the words of its
-    space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes on with; None: it
-    starts one. ``network`` is the text of its canonical choice, see `network_key`, and ``default`` says
-    whether it is the space's starting choice, where the search notes that. The choice was drawn from ``distributions``.
+    ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up. ``outcome`` is None while
+    the candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network.
+    ``phase`` is "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the
+    words of its space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes
+    on with; None: it starts one. ``joined``: whether it had the threads of all workers. ``network`` is the text of
+    its canonical choice, see `network_key`, and ``default`` says whether it is the space's starting choice, where
+    the search notes that. The choice was drawn from ``distributions``.
     """
 
     number: int
@@ -62,6 +65,7 @@ class TrialRecord:
     phase: str | None = None
     words: str = ""
     continues: int | None = None
+    joined: bool = False
     network: str = ""
     default: bool = False
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
@@ -127,6 +131,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         phase=_phase(trial),
         words=str(attributes.get(WORDS, "")),
         continues=attributes.get(CONTINUES),
+        joined=bool(attributes.get(JOINED)),
         network=str(attributes.get("network", "")),
         default=bool(attributes.get(DEFAULT)),
         distributions=trial.distributions,

@@ -28,6 +28,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.trials import (
     CONTINUES,
     DEFAULT,
+    JOINED,
     RUNNING,
     WORDS,
     Records,
@@ -50,8 +51,6 @@ GRACE_SECONDS = 30.0
 """How long after the end of the race a part may take to score its network and write its files."""
 UNTIL = "until_seconds"
 """The user attribute of a trial with the seconds of training in all at which its part ends."""
-JOINED = "joined"
-"""The user attribute of a trial that has the threads of all workers."""
 SECONDS_BESIDE = 3.0
 """The assumed time of a part besides its training, until it was measured."""
 REPEATS = 50

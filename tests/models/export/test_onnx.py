@@ -310,6 +310,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     )
     with pytest.warns(DatasetWarning, match="torn"):
         (class_table,) = classes.predict(pictures, tmp_path / "classes")
+    with pytest.warns(DatasetWarning, match="torn"):
         (label_table,) = several.predict(pictures, tmp_path / "labels")
     (restored_picture,) = restored.predict(one, tmp_path / "restored", masks=drawn)
     before = one.read_bytes()

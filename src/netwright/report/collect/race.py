@@ -47,6 +47,7 @@ def racers_of(folder: RunFolder, settings: RunSettings, records: Sequence[TrialR
             ),
             expected=expected.get(candidate.number),
             reason=candidate.ended or dropped.get(candidate.number, ""),
+            joined=sum(part.joined for part in candidate.parts),
         )
         for candidate in candidates
     )

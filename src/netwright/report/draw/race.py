@@ -40,6 +40,7 @@ class Racer:
         expected: the score that its curve foretells for the end of the race, had it gone on, and the standard
             deviation of that; None: not known.
         reason: why it does not go on; empty for one that was in the race to the end.
+        joined: how many of its parts had the threads of all workers.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Racer:
     parts: tuple[tuple[float, float], ...]
     expected: tuple[float, float] | None
     reason: str
+    joined: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ def race_sections(
         f"{formatting.counted(len(racers), 'training')} in {formatting.counted(trained, 'part')}. Each part "
         "starts from the weights of the part before it: nothing was trained twice."
     )
+    if joined := sum(racer.joined for racer in racers):
+        told += (
+            f" {formatting.counted(joined, 'part')} had the threads of all workers: towards "
+            "the end one network is trained at a time."
+        )
     blocks = (
         Sentences((told,)),
         Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
