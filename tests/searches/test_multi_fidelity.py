@@ -24,7 +24,7 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.searches.multi_fidelity import MultiFidelitySearch, joins_of
 from netwright.settings import RunSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
@@ -155,7 +155,16 @@ def test_at_last_one_candidate_has_the_threads_of_all_workers(tmp_path: Path) ->
     (section,) = race_sections(racers, "validation Dice")
     told = section.blocks[0]
     assert isinstance(told, Sentences)
-    assert f"{len(joined)} parts had the threads of all workers" in told.texts[0]
+    assert f"{len(joined)} parts had the threads of several workers" in told.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "joins"),
+    [(1, 1, 1), (2, 1, 2), (8, 1, 8), (12, 1, 6), (16, 1, 8), (3, 4, 1), (4, 3, 2)],
+)
+def test_about_eight_threads_are_joined(tmp_path: Path, workers: int, threads: int, joins: int) -> None:
+    machine = {"workers": workers, "threads": threads}
+    assert joins_of(settings_of(tmp_path, training=CPU, machine=machine)) == joins
 
 
 def test_workers_elsewhere_are_not_joined(tmp_path: Path) -> None:

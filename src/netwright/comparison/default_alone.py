@@ -1,7 +1,7 @@
 """What a search was worth: the default is trained alone for as long as all of the search took, and tested on its cases.
 
-The training is that of the default in the race: the same protocol and first weights, with the threads of all workers,
-where the search has these too. It goes on from its checkpoint when it was killed, and when the run gets more hours.
+The training is that of the default in the race: the same protocol and first weights, with as many threads as the best of
+the search. It goes on from its checkpoint when it was killed, and when the run gets more hours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import candidate_job
-from netwright.searches.multi_fidelity import joins_workers
+from netwright.searches.multi_fidelity import joins_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.training.files import LOG
@@ -106,6 +106,5 @@ def _job(
         folder=folder.contestant(ALONE),
         device=device,
     )
-    threads = settings.machine.whole_threads if joins_workers(settings) else settings.machine.threads
-    protocol = replace(job.protocol, threads=threads)
+    protocol = replace(job.protocol, threads=settings.machine.threads * joins_of(settings))
     return ContestantJob(replace(job, protocol=protocol, keep_checkpoint=True), run_data.test)

@@ -31,7 +31,7 @@ FOLDER = "folder"
 CONTINUES = "continues"
 """The user attribute of a trial with the number of the trial whose training it goes on with."""
 JOINED = "joined"
-"""The user attribute of a trial that has the threads of all workers, in a search whose trainings go on."""
+"""The user attribute of a trial that has the threads of several workers, in a search whose trainings go on."""
 DEFAULT = "default"
 """The user attribute of a trial of the space's starting choice, in a search whose trainings go on."""
 STOPPED = "stopped"
@@ -48,7 +48,7 @@ class TrialRecord:
     the candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network.
     ``phase`` is "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the
     words of its space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes
-    on with; None: it starts one. ``joined``: whether it had the threads of all workers. ``network`` is the text of
+    on with; None: it starts one. ``joined``: whether it had the threads of several workers. ``network`` is the text of
     its canonical choice, see `network_key`, and ``default`` says whether it is the space's starting choice, where
     the search notes that. The choice was drawn from ``distributions``.
     """

@@ -76,26 +76,24 @@ def test_of_the_second_half_of_the_gain_counts_and_of_the_third_a_third() -> Non
 
 def test_the_last_share_belongs_to_one_candidate_with_the_threads_of_all_workers() -> None:
     learning, slow = ((50.0, 0.8), (100.0, 0.9)), ((50.0, 0.79), (100.0, 0.8))
-    race = replace(finishing(slow, learning), workers=2, joins=True)
+    race = replace(finishing(slow, learning), workers=2, joins=2)
     assert Asha(part=0.1).decide(race) == GoOn(1, 200, joined=True)
     busy = (replace(race.candidates[0], running=True), *race.candidates[1:])
     assert Asha(part=0.1).decide(replace(race, candidates=busy)) is None
-    assert Asha(part=0.1).decide(replace(race, candidates=busy, joins=False)) == GoOn(1, 200)
+    assert Asha(part=0.1).decide(replace(race, candidates=busy, joins=1)) == GoOn(1, 200)
 
 
 def test_where_workers_are_joined_no_part_lasts_into_the_last_share() -> None:
     best = Candidate(0, ((10.0, 0.5), (90.0, 0.9)), default=True)
-    race = Race((best,), remaining=550, total=1000, workers=2, first=10, joins=True)
+    race = Race((best,), remaining=550, total=1000, workers=2, first=10, joins=2)
     rule = Asha(lowest=0.01, finish=0.5, part=0.2)
     assert rule.decide(race) == GoOn(0, 140)
-    assert rule.decide(replace(race, joins=False)) == GoOn(0, 270)
+    assert rule.decide(replace(race, joins=1)) == GoOn(0, 270)
 
 
 def test_where_none_is_left_to_join_workers_begin_others() -> None:
     ended = Candidate(0, ((10.0, 0.5),), ended="it diverged")
-    race = Race(
-        (ended, Candidate(1, running=True)), remaining=400, total=1000, workers=2, first=10, joins=True
-    )
+    race = Race((ended, Candidate(1, running=True)), remaining=400, total=1000, workers=2, first=10, joins=2)
     assert isinstance(Asha().decide(race), Begin)
 
 

@@ -40,7 +40,7 @@ class Racer:
         expected: the score that its curve foretells for the end of the race, had it gone on, and the standard
             deviation of that; None: not known.
         reason: why it does not go on; empty for one that was in the race to the end.
-        joined: how many of its parts had the threads of all workers.
+        joined: how many of its parts had the threads of several workers.
     """
 
     number: int
@@ -95,8 +95,8 @@ def race_sections(
     )
     if joined := sum(racer.joined for racer in racers):
         told += (
-            f" {formatting.counted(joined, 'part')} had the threads of all workers: towards "
-            "the end one network is trained at a time."
+            f" {formatting.counted(joined, 'part')} had the threads of several workers: "
+            "towards the end few networks are trained at a time."
         )
     blocks = (
         Sentences((told,)),

@@ -8,7 +8,7 @@ algorithm does not know when the race ends; here no candidate begins in the last
 and the best does. Once that one learns no more beyond noise, the next best do, as several are used together in the end
 where that is better: each part goes to the one of whom it is expected to bring most, where half of what the second
 gains counts, and a third of what the third gains. Where workers are threads of one machine, each of these parts gets
-the threads of all workers: one network that is trained nearly as many times as fast is better than several.
+those of several workers: one network that is trained nearly as many times as fast is better than several.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from netwright.searches.race.checks import require_share, require_whole
 from netwright.searches.race.default import SIGMAS, owed, validation_noise
 
 BESIDE_WORKERS = 2
-"""So many more candidates than there are workers go on in the last share of the race."""
+"""So many more candidates than are trained at once go on in the last share of the race."""
 
 
 def expected_gain(candidate: Candidate, length: float) -> float:
@@ -143,7 +143,7 @@ class Asha:
     def _finish(self, race: Race, default: Candidate | None) -> Decision:
         """A part of the last share: of the default if it is owed one, else of the best.
 
-        Where workers can be joined, it gets the threads of all.
+        Where workers can be joined, it gets the threads of several.
         """
         if default is None:
             return joined(race, self._go_on_with_the_best(race))
@@ -154,7 +154,7 @@ class Asha:
         best, length = self._best(race), race.part(self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
-            trained = race.joins and any(candidate.curve for candidate in best)
+            trained = race.joins > 1 and any(candidate.curve for candidate in best)
             return None if trained else Begin(race.part(self._rung(race, 0)))
         if waiting[0] is best[0] and _learns(best[0], validation_noise(race.by_number())):
             return race.go_on(best[0], length)
@@ -173,7 +173,7 @@ class Asha:
 
     def _few(self, race: Race) -> int:
         """How many go on in the last share of the race."""
-        return race.workers + BESIDE_WORKERS
+        return race.places + BESIDE_WORKERS
 
     def _rung(self, race: Race, level: int) -> float:
         return float(max(self.lowest * race.total, race.first) * self.reduction**level)
@@ -204,6 +204,6 @@ class Asha:
         Where workers are joined in the last share, it ends when that begins, so that no worker waits for it.
         """
         following = self._rung(race, self._level(race, candidate) + 1)
-        if race.joins and not self._finishing(race):
+        if race.joins > 1 and not self._finishing(race):
             most = min(most, self._before_finish(race))
         return race.go_on(candidate, min(following - candidate.seconds, most))

@@ -68,7 +68,7 @@ class GoOn:
     Args:
         number: of the candidate's first trial.
         seconds: of training in all, at the end of the part.
-        joined: whether it gets the threads of all workers. Then no other is trained meanwhile.
+        joined: whether it gets the threads of several workers, as many as the race says.
     """
 
     number: int
@@ -91,8 +91,8 @@ LONG_SHARE = 0.1
 """The length of a part, as a share of the race, once no new candidate can begin."""
 
 Decision = GoOn | Begin | None
-"""None: there is nothing to do now. The time is used up, or the threads of all workers are given to one candidate, once
-the others have ended their parts."""
+"""None: there is nothing to do now. The time is used up, or the threads of several workers are given to one candidate,
+once others have ended their parts."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Race:
         total: wall seconds of the whole race.
         workers: how many candidates are trained at once.
         first: the shortest useful part in seconds, as measured: the default's first epoch and a validation.
-        joins: whether one candidate can have the threads of all workers.
+        joins: the threads of how many workers one candidate can have; 1: of its own alone.
     """
 
     candidates: tuple[Candidate, ...]
@@ -113,7 +113,12 @@ class Race:
     total: float
     workers: int
     first: float
-    joins: bool = False
+    joins: int = 1
+
+    @property
+    def places(self) -> int:
+        """How many candidates are trained at once where each has the threads of as many workers as it can."""
+        return self.workers // self.joins
 
     def by_number(self) -> list[Candidate]:
         """The candidates in the order in which they began."""
@@ -142,13 +147,14 @@ class Race:
 
 
 def joined(race: Race, decision: Decision) -> Decision:
-    """A decision that a candidate goes on, with the threads of all workers where they can be joined.
+    """A decision that a candidate goes on, with the threads of several workers where they can be joined.
 
-    None where another candidate is still being trained: its part is waited for.
+    None where as many candidates are trained already as then can be: the end of a part is waited for.
     """
-    if not race.joins or not isinstance(decision, GoOn):
+    if race.joins < 2 or not isinstance(decision, GoOn):
         return decision
-    return None if any(c.running for c in race.candidates) else replace(decision, joined=True)
+    running = sum(candidate.running for candidate in race.candidates)
+    return None if running >= race.places else replace(decision, joined=True)
 
 
 def best_waiting(race: Race) -> Decision:
@@ -172,7 +178,7 @@ class Rule(Protocol):
 
         A part ends before the race does, lasts at least ``race.first`` seconds, and is of a candidate that is neither
         running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``, except where
-        a candidate gets the threads of all workers, or waits for them.
+        a candidate has the threads of several workers, or waits for them.
         """
 
     def dropped(self, race: Race) -> dict[int, str]:
