@@ -60,7 +60,7 @@ NETWORKS_KEPT = 2
 """Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
 MOST_THREADS = 8
-"""With more threads, a training on volumes of usual sizes gains little. Measured were two: 1.75 times as fast as one."""
+"""With more threads, a training on volumes of usual sizes gains little. Measured: two are 1.75 times as fast as one."""
 
 
 @dataclass(eq=False)
