@@ -24,7 +24,8 @@ from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
-from netwright.searches.multi_fidelity import MultiFidelitySearch, joins_of
+from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY

@@ -22,7 +22,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import candidate_job
-from netwright.searches.multi_fidelity import joins_of
+from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.training.files import LOG

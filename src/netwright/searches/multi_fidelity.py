@@ -9,9 +9,8 @@ Storage and trial folders hold everything. A search that is killed goes on with 
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from optuna.trial import TrialState
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
-from netwright.runs.candidates import TrainedCandidate, candidates_of, curve_of
+from netwright.runs.candidates import TrainedCandidate, candidates_of
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -39,10 +38,10 @@ from netwright.runs.trials import (
 )
 from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
-from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule, best_waiting
+from netwright.searches.race import Begin, GoOn, Race, best_waiting
+from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Choice, Space
-from netwright.spec import entry_of
 from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
 from netwright.training.outcome import Cost, Outcome, Status
@@ -59,8 +58,6 @@ REPEATS = 50
 NETWORKS_KEPT = 2
 """Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
-MOST_THREADS = 8
-"""With more threads, a training on volumes of usual sizes gains little. Measured: two are 1.75 times as fast as one."""
 
 
 @dataclass(eq=False)
@@ -77,67 +74,6 @@ class _Part:
     before: float
     begun: float
     joined: bool = False
-
-
-def rule_of(settings: RunSettings) -> Rule:
-    """The rule of a run whose trainings go on.
-
-    Raises:
-        SettingsError: there is no such rule.
-    """
-    assert settings.race is not None
-    rule: Rule = entry_of("rule", RULES, settings.race.rule)()
-    return rule
-
-
-def view_of(
-    folder: RunFolder,
-    settings: RunSettings,
-    candidates: Sequence[TrainedCandidate],
-    *,
-    remaining: float,
-    kept: float = 0.0,
-    joins: int = 1,
-) -> Race:
-    """The race as its rule sees it.
-
-    Args:
-        folder: of the run.
-        settings: of the run.
-        candidates: so far.
-        remaining: seconds to the end of the race.
-        kept: seconds of the hours that are left for what comes after it.
-        joins: the threads of how many workers one candidate can have.
-    """
-    assert settings.race is not None
-    return Race(
-        candidates=tuple(
-            Candidate(
-                number=candidate.number,
-                curve=curve_of(folder, candidate, within=settings.objective.of_task),
-                running=candidate.running,
-                ended=candidate.ended,
-                default=candidate.default,
-            )
-            for candidate in candidates
-        ),
-        remaining=remaining,
-        total=(settings.budget.hours or 0.0) * 3600.0 - kept,
-        workers=settings.machine.workers,
-        first=settings.race.first_seconds,
-        joins=joins,
-    )
-
-
-def joins_of(settings: RunSettings) -> int:
-    """The threads of how many workers one training can have: of those that train on the CPU of one machine, for about
-    `MOST_THREADS` in all. 1: of its own alone.
-    """
-    machine, training = settings.machine, settings.training
-    if machine.elsewhere or training.devices > 1 or devices(training.device) != ("cpu",):
-        return 1
-    places = math.ceil(machine.workers / max(1, MOST_THREADS // machine.threads))
-    return machine.workers // places
 
 
 class MultiFidelitySearch:

@@ -11,8 +11,8 @@ from netwright.runs.candidates import TrainedCandidate, best_candidate, candidat
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import OPENINGS
 from netwright.runs.trials import TrialRecord
-from netwright.searches.multi_fidelity import rule_of, view_of
 from netwright.searches.race import Race, expected_scores
+from netwright.searches.race_view import rule_of, view_of
 from netwright.settings import RunSettings
 
 
