@@ -123,6 +123,19 @@ def searched(tmp_path: Path, **changes: Any) -> tuple[Simulated, tuple[TrainedCa
     return executor, search.candidates(), study
 
 
+def test_the_default_is_known_by_its_choice_also_where_it_has_real_numbers(tmp_path: Path) -> None:
+    space = {"name": "encoder-decoder", "channels": 1, "classes": 3, "size": [40, 56, 40]}
+    strategy = {"name": "prior", "first": "start", "suggestions": "space"}
+    for rate in (2.0, 0.3):
+        named = {**space, "start": {"rate": rate}}
+        folder = tmp_path / str(rate)
+        _, candidates, _ = searched(folder, space=named, strategy=strategy)
+        assert [candidate.number for candidate in candidates if candidate.default] == [0]
+        assert candidates[0].choice["rate"] == rate
+        networks = [candidate.parts[0].network for candidate in candidates]
+        assert len(set(networks)) == len(networks), "one network is trained twice"
+
+
 def test_the_time_is_used_and_what_comes_after_has_its_own(tmp_path: Path) -> None:
     begun = time.monotonic()
     executor, _, _ = searched(tmp_path)

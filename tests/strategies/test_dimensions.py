@@ -61,7 +61,7 @@ def test_a_cell_centre_falls_into_its_cell(dimension: Dimension, position: float
     centre = position_of(dimension, value)
     assert 0.0 <= centre <= 1.0
     if dimension.step is None:
-        assert value_at(dimension, centre) == pytest.approx(value, rel=1e-9, abs=1e-9)
+        assert value_at(dimension, centre) == value
     else:
         assert value_at(dimension, centre) == value
 
@@ -114,3 +114,14 @@ def test_points_and_choices_are_inverse_in_the_order_of_the_dimensions() -> None
 def test_a_value_that_is_none_of_the_dimension_is_refused(dimension: Dimension, value: object) -> None:
     with pytest.raises(ValueError, match=r"'x'.*not"):
         position_of(dimension, value)  # type: ignore[arg-type]
+
+
+@given(
+    st.sampled_from([(0.125, 8.0, True), (1e-6, 1.0, True), (-3.0, 5.0, False), (0.0, 1e6, False)]),
+    st.integers(0, 10_000),
+)
+def test_a_number_that_a_user_gives_comes_back_as_it_was(bounds: tuple[float, float, bool], at: int) -> None:
+    low, high, log = bounds
+    number = float(f"{low + at / 10_000 * (high - low):.6g}")
+    dimension = Dimension("rate", "float", low, high, log=log)
+    assert value_at(dimension, position_of(dimension, number)) == number

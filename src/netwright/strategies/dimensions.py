@@ -42,9 +42,17 @@ def value_at(dimension: Dimension, position: float) -> Value:
     return min(low + index * dimension.step, high)
 
 
+DIGITS = 12
+"""The digits of a real number that count: a number that a user gives comes back from its position as it was."""
+
+
 def _float_at(dimension: Dimension, position: float) -> float:
     low, high = dimension.low, dimension.high
-    value: float = low * (high / low) ** position if dimension.log else low + position * (high - low)
+    if dimension.log:
+        value = float(f"{low * (high / low) ** position:.{DIGITS}g}")
+    else:
+        span = math.ceil(math.log10(high - low)) if high > low else 0
+        value = round(low + position * (high - low), DIGITS - span)
     return min(max(value, low), high)
 
 
