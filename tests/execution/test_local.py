@@ -133,6 +133,7 @@ def test_a_worker_that_dies_while_it_starts_is_replaced() -> None:
         pool.shutdown()
 
 
+@pytest.mark.cluster
 def test_workers_that_never_start_are_an_error_that_says_so(tmp_path: Path) -> None:
     code = (
         "import os\n"
@@ -197,6 +198,7 @@ def test_a_task_that_cannot_be_read_is_lost_and_may_be_tried_again(
     assert alone.submit(jobs.announce_and_sleep, os.devnull, 1.5).result(30) == "slept", "it was read in time"
 
 
+@pytest.mark.cluster
 def test_batches_may_take_long_where_they_always_do(executor: LocalExecutor) -> None:
     many = executor.submit(jobs.batches, [0.2] * 10, 1.0)  # twice the least time in all
     assert many.result(30) == "trained"
@@ -322,6 +324,7 @@ def test_the_count_of_kills_is_the_systems_own() -> None:
         assert kills_for_memory() == int(path.read_text().split("oom_kill ")[1].split()[0])
 
 
+@pytest.mark.cluster
 def test_a_worker_that_takes_no_task_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.ExitStack() as stack:
         executor = LocalExecutor(1, 1)

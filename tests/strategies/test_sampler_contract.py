@@ -585,6 +585,7 @@ for member in sys.argv[2:]:
 """
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     "members", [FEW, pytest.param(tuple(MEMBERS), marks=pytest.mark.slow)], ids=["few", "all"]
 )

@@ -407,6 +407,7 @@ print(json.dumps(results))
 """
 
 
+@pytest.mark.cluster
 def test_a_kill_as_it_is_written_leaves_a_whole_one(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     finished = run([sys.executable, "-c", KILLS, path])
