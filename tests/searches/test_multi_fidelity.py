@@ -15,7 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from netwright.execution.base import WorkerLost
-from netwright.execution.run_jobs import Done
+from netwright.execution.run_jobs import Done, Job
 from netwright.report.collect.race import racers_of
 from netwright.report.draw.race import race_sections
 from netwright.report.sections import Sentences
@@ -170,6 +170,45 @@ def test_at_last_one_candidate_has_the_threads_of_all_workers(tmp_path: Path) ->
     told = section.blocks[0]
     assert isinstance(told, Sentences)
     assert f"{len(joined)} parts had the threads of several workers" in told.texts[0]
+
+
+@pytest.mark.parametrize("trials", [1, 2, 6, None])
+@pytest.mark.parametrize("workers", [2, 3, 12])
+def test_no_more_threads_are_used_than_there_are(tmp_path: Path, workers: int, trials: int | None) -> None:
+    """Parts begin as `run_jobs` begins them, as many at once as there are workers."""
+    budget = {"hours": 1.0, "trials": trials}
+    settings = settings_of(tmp_path, training=CPU, machine={"workers": workers}, budget=budget)
+    executor = Simulated()
+    search, _ = make(tmp_path, executor, settings)
+    jobs, running, most = search._jobs(), list[tuple[float, int, Job, Any]](), 0
+    while True:
+        while len(running) < workers and (job := next(jobs)) is not None:
+            now = executor.seconds
+            result = executor.submit(job.function, job.argument("cpu")).result()
+            running.append((executor.seconds, job.key.trial.number, job, result))
+            executor.seconds = now
+            threads = [workers_of(part.key, settings) for *_, part, _ in running]
+            assert sum(threads) <= workers
+            most = max(most, *threads)
+        if not running:
+            break
+        running.sort(key=lambda part: part[:2])
+        executor.seconds, _, job, result = running.pop(0)
+        search._finish(Done(job, result))
+    assert most == joins_of(settings)
+    assert search._remaining() < 45
+
+
+def workers_of(part: Any, settings: RunSettings) -> int:
+    """Whose threads a part has."""
+    return joins_of(settings) if part.joined else 1
+
+
+@pytest.mark.parametrize("rule", ["short-then-best", "freeze-thaw"])
+def test_rules_that_join_no_workers_leave_each_its_threads(tmp_path: Path, rule: str) -> None:
+    race = {"first_seconds": 30, "rule": rule}
+    executor, _, _ = searched(tmp_path, training=CPU, machine={"workers": 2}, race=race)
+    assert {job.protocol.threads for job in executor.jobs} == {1}
 
 
 @pytest.mark.parametrize(

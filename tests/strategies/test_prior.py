@@ -252,3 +252,12 @@ def test_options_out_of_range_are_refused(options: dict[str, Any], message: str)
 def test_a_start_that_is_no_choice_is_refused() -> None:
     with pytest.raises(SettingsError, match="first does not fit the dimensions"):
         Prior(first={**FIRST, "depth": 9}).init(DIMENSIONS)
+
+
+def test_the_start_is_proposed_to_its_last_digit() -> None:
+    rate = Dimension("rate", "float", 0.125, 8.0, log=True)
+    strategy = Prior(first={"rate": 1 / 3}, suggestions=[{"rate": 2 / 3}])
+    state = strategy.init([rate])
+    choice, stamp = strategy.ask(state, np.random.default_rng(0))
+    assert choice == {"rate": 1 / 3}
+    assert strategy.ask(state, np.random.default_rng(0), [stamp])[0] == {"rate": 2 / 3}

@@ -333,7 +333,7 @@ class Run:
 
         Raises:
             DatasetError: no file can be used, or two lead to one name.
-            MemoryShortage: the postprocessing needs more memory than there is.
+            MemoryShortage: the postprocessing or the probabilities need more memory than there is.
             RunError: there is no trained network yet, or what it restores is not finite.
             SettingsError: masks for a network that restores nothing, or a format that it does not write; something else
                 beside the label maps, or anything where there are none.

@@ -1,7 +1,7 @@
 """What a search was worth: the default is trained alone for as long as all of the search took, and tested on its cases.
 
-The training is that of the default in the race: the same protocol and first weights, with as many threads as the best
-of the search. It goes on from its checkpoint when it was killed, and when the run gets more hours.
+The training is that of the default in the race: the same protocol and first weights, with as many threads as a
+training at the end of the search. It goes on from its checkpoint when it was killed, and when the run gets more hours.
 """
 
 from __future__ import annotations

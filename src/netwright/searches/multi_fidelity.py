@@ -119,6 +119,8 @@ class MultiFidelitySearch:
         self._beside = SECONDS_BESIDE
         self._repeats = 0
         self._joins = joins_of(settings)
+        self._running: list[_Part] = []
+        self._waits = False
 
     @property
     def seconds_spent(self) -> float:
@@ -169,10 +171,12 @@ class MultiFidelitySearch:
 
     def _jobs(self) -> Iterator[Job | None]:
         while True:
-            part = self._next_part()
+            part = None if self._waits else self._next_part()
+            self._waits = part is None and bool(self._running)  # until a part ends, the answer is the same
             if part is None:
                 yield None
                 continue
+            self._running.append(part)
             yield Job(
                 run_candidate,
                 partial(self._job, part),
@@ -184,7 +188,8 @@ class MultiFidelitySearch:
     def _next_part(self) -> _Part | None:
         """The part to train next; None where there is none before another one ends."""
         if self._unfinished and self._remaining() > self._beside:
-            return self._again(self._unfinished.pop(0))
+            joined = bool(self._unfinished[0].user_attrs.get(JOINED))
+            return self._again(self._unfinished.pop(0), joined) if self._has_room(joined) else None
         while True:
             known = self.candidates()
             race = self._view(known)
@@ -195,9 +200,13 @@ class MultiFidelitySearch:
                 return None
             if isinstance(decision, GoOn):
                 whole = decision.joined or (self._joins > 1 and self._only(decision.number, known))
+                if not self._has_room(whole):
+                    return None
                 return self._go_on(
                     next(c for c in known if c.number == decision.number), decision.seconds, whole
                 )
+            if not self._has_room(joined=False):
+                return None
             part = self._begin(decision.seconds, known)
             if part is not None:
                 return part
@@ -205,9 +214,12 @@ class MultiFidelitySearch:
     def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
         """What the rule sees. The remaining time is what parts can still get for training alone."""
         remaining = max(0.0, self._remaining() - self._beside)
-        return view_of(
-            self._folder, self._settings, known, remaining=remaining, kept=self._kept, joins=self._joins
-        )
+        return view_of(self._folder, self._settings, known, remaining=remaining, kept=self._kept)
+
+    def _has_room(self, joined: bool) -> bool:
+        """Whether the parts in training leave enough workers their threads."""
+        used = sum(self._joins if part.joined else 1 for part in self._running)
+        return used + (self._joins if joined else 1) <= self._settings.machine.workers
 
     def _only(self, number: int, known: tuple[TrainedCandidate, ...]) -> bool:
         """Whether a candidate is the only one that there is, and no other may begin."""
@@ -268,7 +280,7 @@ class MultiFidelitySearch:
             trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent(), joined
         )
 
-    def _again(self, trial: optuna.Trial) -> _Part:
+    def _again(self, trial: optuna.Trial, joined: bool) -> _Part:
         """The part of a trial that was killed. Its training goes on from its own checkpoint."""
         choice = self._suggested(trial)
         continued = trial.user_attrs.get(CONTINUES)
@@ -277,7 +289,6 @@ class MultiFidelitySearch:
         if UNTIL not in trial.user_attrs:
             self._note(trial, choice, before + self._race.first_seconds)
         until = float(trial.user_attrs[UNTIL])
-        joined = bool(trial.user_attrs.get(JOINED))
         return _Part(trial, whole.number, choice, until, before, self._clock.spent(), joined)
 
     def _suggested(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -327,6 +338,7 @@ class MultiFidelitySearch:
     def _finish(self, done: Done) -> None:
         """Stores the result of a part. Only then is what the part before left removed."""
         part: _Part = done.job.key
+        self._running, self._waits = [other for other in self._running if other is not part], False
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
             stop_trial(self._study, part.trial, TIME_IS_UP)
             self._drop_checkpoint(part.trial.number)

@@ -13,7 +13,8 @@ from netwright.settings import RunSettings
 from netwright.spec import entry_of
 
 MOST_THREADS = 8
-"""With more threads, a training on volumes of usual sizes gains little. Measured: two are 1.75 times as fast as one."""
+"""About so many threads are joined for one training. Two were measured, which are 1.75 times as fast as one; that more
+than eight gain little on volumes of usual sizes is an estimate."""
 
 
 def rule_of(settings: RunSettings) -> Rule:
@@ -34,7 +35,6 @@ def view_of(
     *,
     remaining: float,
     kept: float = 0.0,
-    joins: int = 1,
 ) -> Race:
     """The race as its rule sees it.
 
@@ -44,7 +44,6 @@ def view_of(
         candidates: so far.
         remaining: seconds to the end of the race.
         kept: seconds of the hours that are left for what comes after it.
-        joins: the threads of how many workers one candidate can have.
     """
     assert settings.race is not None
     return Race(
@@ -62,16 +61,20 @@ def view_of(
         total=(settings.budget.hours or 0.0) * 3600.0 - kept,
         workers=settings.machine.workers,
         first=settings.race.first_seconds,
-        joins=joins,
+        joins=joins_of(settings),
     )
 
 
 def joins_of(settings: RunSettings) -> int:
-    """The threads of how many workers one training can have: of those that train on the CPU of one machine, for about
-    `MOST_THREADS` in all. 1: of its own alone.
+    """The threads of how many workers one training can have, if the rule gives it those of several; else 1.
+
+    They are workers on the CPU of one machine, of about `MOST_THREADS` threads in all. Where their number cannot be
+    divided, some are left over.
     """
     machine, training = settings.machine, settings.training
-    if machine.elsewhere or training.devices > 1 or devices(training.device) != ("cpu",):
+    if not rule_of(settings).joins or machine.elsewhere or training.devices > 1:
+        return 1
+    if devices(training.device) != ("cpu",):
         return 1
     places = math.ceil(machine.workers / max(1, MOST_THREADS // machine.threads))
     return machine.workers // places

@@ -43,11 +43,14 @@ def value_at(dimension: Dimension, position: float) -> Value:
 
 
 DIGITS = 12
-"""The digits of a real number that count: a number that a user gives comes back from its position as it was."""
+"""The digits of a real number that count, so that a number of fewer digits comes back from its position as it was. On a
+linear scale they are counted from the width of the dimension."""
 
 
 def _float_at(dimension: Dimension, position: float) -> float:
     low, high = dimension.low, dimension.high
+    if position in (0.0, 1.0):
+        return high if position else low
     if dimension.log:
         value = float(f"{low * (high / low) ** position:.{DIGITS}g}")
     else:

@@ -190,9 +190,9 @@ class Prior:
 
     def _known_beforehand(self, state: State) -> Iterator[tuple[str, Choice]]:
         """The starting choice, the suggestions, and those together that were better, with their kinds."""
-        if state.start is None:
+        if self.first is None:
             return
-        start = choice_at(state.dimensions, state.start)
+        start = {dimension.name: self.first[dimension.name] for dimension in state.dimensions}
         yield "start", start
         changes = self.suggestions or ()
         yield from (("suggestion", {**start, **change}) for change in changes)

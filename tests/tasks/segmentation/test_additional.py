@@ -157,3 +157,21 @@ def test_what_cannot_be_is_refused_and_nothing_is_lost(
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
     with pytest.raises(MemoryShortage, match="the probabilities of its 3 classes need about"):
         segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "new", additional=["uncertainty"])
+    volume(tmp_path / "heart.nii.gz", (9, 8, 7, 40))
+    free.available = 500_000  # enough for one frame, and not for forty
+    segmenter().predict(tmp_path / "scan.nii.gz", tmp_path / "new", additional=["uncertainty"])
+    with pytest.raises(MemoryShortage, match=r"heart\.nii\.gz: the probabilities"):
+        segmenter().predict(tmp_path / "heart.nii.gz", tmp_path / "new", additional=["uncertainty"])
+
+
+def test_what_was_segmented_before_an_error_is_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    for name in ("first", "second"):
+        volume(tmp_path / "scans" / f"{name}.nii.gz")
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segmenter().predict(tmp_path / "scans", tmp_path / "out", stop, additional=["volumes"])
+    assert [row["case"] for row in table(tmp_path / "out")] == ["first", "first"]

@@ -252,7 +252,7 @@ def write_on_grid(path: Path, stored: NDArray[Any], reference: VolumeFile) -> No
     header = reference.header.copy()
     header.set_data_dtype(stored.dtype)
     header.set_data_offset(0)
-    header.set_slope_inter(None, None)  # the image's scale is not that of labels
+    header.set_slope_inter(None, None)  # the image's scale is not that of what is stored
     header["cal_min"], header["cal_max"] = 0, 0
     nifti2 = header["sizeof_hdr"] == _NIFTI2_HEADER_BYTES
     image_class: Any = _nibabel.Nifti2Image if nifti2 else _nibabel.Nifti1Image

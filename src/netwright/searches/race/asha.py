@@ -83,6 +83,11 @@ class Asha:
         """Its key in `RULES`."""
         return "asha"
 
+    @property
+    def joins(self) -> bool:
+        """The last share of the race belongs to few candidates, which get the threads of all workers."""
+        return True
+
     def decide(self, race: Race) -> Decision:
         """What a free worker does now."""
         if race.over():
@@ -154,8 +159,8 @@ class Asha:
         best, length = self._best(race), race.part(self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
-            trained = race.joins > 1 and any(candidate.curve for candidate in best)
-            return None if trained else Begin(race.part(self._rung(race, 0)))
+            waited_for = race.joins > 1 and any(candidate.curve for candidate in best)
+            return None if waited_for else Begin(race.part(self._rung(race, 0)))
         if waiting[0] is best[0] and _learns(best[0], validation_noise(race.by_number())):
             return race.go_on(best[0], length)
         few = [candidate for candidate in best[: self._few(race)] if candidate.waiting] or waiting[:1]
@@ -201,7 +206,7 @@ class Asha:
     def _climb(self, race: Race, candidate: Candidate, most: float = math.inf) -> Decision:
         """Train a candidate to the next rung, for ``most`` seconds at most.
 
-        Where workers are joined in the last share, it ends when that begins, so that no worker waits for it.
+        Where workers are joined in the last share, it ends about when that begins, so that no worker waits for it long.
         """
         following = self._rung(race, self._level(race, candidate) + 1)
         if race.joins > 1 and not self._finishing(race):

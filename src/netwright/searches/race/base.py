@@ -163,7 +163,7 @@ def best_waiting(race: Race) -> Decision:
     if race.over() or not waiting:
         return None
     best = max(waiting, key=lambda c: (c.score, -c.number))
-    return joined(race, race.go_on(best, LONG_SHARE * race.total))
+    return race.go_on(best, LONG_SHARE * race.total)
 
 
 class Rule(Protocol):
@@ -172,6 +172,10 @@ class Rule(Protocol):
     @property
     def name(self) -> str:
         """Its key in `RULES`."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether it gives one candidate the threads of several workers, where these can be joined."""
 
     def decide(self, race: Race) -> Decision:
         """What a free worker does now.

@@ -113,6 +113,11 @@ class FreezeThaw:
         """Its key in `RULES`."""
         return "freeze-thaw"
 
+    @property
+    def joins(self) -> bool:
+        """Every candidate is trained with the threads of one worker."""
+        return False
+
     def decide(self, race: Race) -> Decision:
         """What a free worker does now."""
         if race.over():

@@ -49,6 +49,11 @@ class ShortThenBest:
         """Its key in `RULES`."""
         return "short-then-best"
 
+    @property
+    def joins(self) -> bool:
+        """Every candidate is trained with the threads of one worker."""
+        return False
+
     def decide(self, race: Race) -> Decision:
         """What a free worker does now."""
         if race.over():

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.files import write_whole
-from netwright.data.io.formats import open_volume
+from netwright.data.io.formats import is_flat, open_volume
 from netwright.data.io.volumes import scores_ending, write_scores
 from netwright.data.volumes.dataset import Case
 from netwright.tasks.outputs import PROBABILITIES
@@ -104,7 +104,7 @@ def volume_rows(
     """
     grid = open_volume(case.images[0]).grid
     voxel = float(abs(np.linalg.det(grid.matrix[:3, :3]))) / CUBIC_MM_A_ML
-    sized = grid.sized and scores_ending(case.images[0]) != ".tif"
+    sized = grid.sized and not is_flat(case.images[0])
     frames = labels[..., None] if labels.ndim == 3 else labels
     for time in range(frames.shape[3]):
         counts = np.bincount(frames[..., time].ravel(), minlength=len(values))

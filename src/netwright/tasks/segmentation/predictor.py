@@ -172,12 +172,12 @@ class Segmenter:
             written=self.task.written,
         )
 
-    def _segment(self, prepared: PreparedImage, images: Sequence[Path], scores: bool = False) -> Segmented:
-        """Class indices; with ``scores`` also the probabilities, of all classes at once."""
+    def _segment(self, prepared: PreparedImage, images: Sequence[Path], scores: int = 0) -> Segmented:
+        """Class indices; with ``scores``, the number of frames, also the probabilities, of all classes at once."""
         if self.crf is not None:
             self._require_memory(prepared, images)
         if scores:
-            self._require_memory_for_scores(prepared, images)
+            self._require_memory_for_scores(prepared, images, frames=scores)
         slabs = self._slabs(prepared.image, prepared.air)
         refined = self._refined(slabs, prepared, self.crf, images)
         if not scores:
@@ -228,9 +228,11 @@ class Segmenter:
         if self._crf_mb(prepared) > psutil.virtual_memory().available / 1e6:
             raise self._shortage(prepared, images)
 
-    def _require_memory_for_scores(self, prepared: PreparedImage, images: Sequence[Path]) -> None:
-        """Refuse a volume for whose probabilities, on both grids and as they are written, there is not the memory."""
-        voxels = prod(prepared.image.shape[1:]) + 3 * prod(prepared.geometry.grid.shape)
+    def _require_memory_for_scores(
+        self, prepared: PreparedImage, images: Sequence[Path], *, frames: int
+    ) -> None:
+        """Refuse an image for whose probabilities, on both grids and as they are written, there is not the memory."""
+        voxels = prod(prepared.image.shape[1:]) + 3 * frames * prod(prepared.geometry.grid.shape)
         needed = 4e-6 * self.task.classes * voxels
         if needed > psutil.virtual_memory().available / 1e6:
             raise MemoryShortage(
@@ -356,9 +358,9 @@ class Segmenter:
         Raises:
             DatasetError: no file can be used: unreadable, or another number of channels than the network was trained
                 on; or two cases lead to one name.
-            MemoryShortage: the CRF needs more memory than there is.
-            SettingsError: the network has a CRF, and pydensecrf2 is not installed; masks are given, or
-                the format is none that label maps of these images are written in.
+            MemoryShortage: the CRF or the probabilities need more memory than there is.
+            SettingsError: the network has a CRF, and pydensecrf2 is not installed; masks are given, something unknown
+                is wanted beside, or the format is none that label maps of these images are written in.
             StorageError: a file would be lost.
         """
         refuse_masks(masks, self.task.metric)
@@ -374,15 +376,18 @@ class Segmenter:
         written, rows = [], list[tuple[str, ...]]()
 
         def segment(at: int) -> None:
-            case, (path, *others) = cases[at], outputs.paths[at :: len(cases)]
-            labels = self._write(outputs, case, path, dict(zip(kinds, others, strict=False)))
+            case, path = cases[at], outputs.paths[at]
+            others = {kind: outputs.paths[at + (1 + i) * len(cases)] for i, kind in enumerate(kinds)}
+            labels = self._write(outputs, case, path, others)
             if tables:
                 rows.extend(volume_rows(case, labels, self.label_values, self._names))
             written.append(path)
 
-        each_usable(range(len(cases)), segment, on_case)
-        if tables:
-            outputs.put(outputs.paths[-1], lambda made: write_volumes(made, rows))
+        try:
+            each_usable(range(len(cases)), segment, on_case)
+        finally:  # also of what was segmented before an error or Ctrl-C
+            if rows:
+                outputs.put(outputs.paths[-1], lambda made: write_volumes(made, rows))
         return written
 
     def _write(self, outputs: Outputs, case: Case, path: Path, others: dict[str, Path]) -> NDArray[np.uint8]:
@@ -408,9 +413,10 @@ class Segmenter:
         if self.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
             prepared = self._prepared(volume, images)
             del volume  # a large one would stay in memory
-            return self._segment(prepared, images, scores)
+            return self._segment(prepared, images, int(scores))
         frames = (Volume(frame[None], volume.grid) for frame in volume.array)
-        return together([self._segment(self._prepared(frame, images), images, scores) for frame in frames])
+        count = len(volume.array) if scores else 0
+        return together([self._segment(self._prepared(frame, images), images, count) for frame in frames])
 
     def _write_prediction(self, folder: Path, name: str, labels: NDArray[np.uint8], image: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
