@@ -201,10 +201,11 @@ class EncoderDecoderSpace:
     def suggestions(self) -> tuple[dict[str, Value], ...]:
         """Changes of the starting choice that often help, the most promising first.
 
-        Each but the last was better than the start, alone, in a short training on nuclei or on the hippocampus
-        (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16. A first
-        stage at low resolution, where there can be one, and smaller patches were not measured: nnU-Net has the one for
-        such volumes, and more batches of other places may make up for the view of the others.
+        Most were better than the start with the usual rate, alone, in a short training on nuclei or on the hippocampus
+        (`benchmarks/record_curves.py`, `docs/results.md`); of the batches those of 2 and 4 in place of 16. Half of the
+        rate is for data on which the start's is too high. A first stage at low resolution, where there can be one, and
+        smaller patches were not measured: nnU-Net has the one for such volumes, and more batches of other places may
+        make up for the view of the others.
         """
         finer, fewer = (int(self._table[name].start) // 2 for name in ("stem", "batch"))
         rate = float(self._table["rate"].start)
