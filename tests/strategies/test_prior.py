@@ -261,3 +261,11 @@ def test_the_start_is_proposed_to_its_last_digit() -> None:
     choice, stamp = strategy.ask(state, np.random.default_rng(0))
     assert choice == {"rate": 1 / 3}
     assert strategy.ask(state, np.random.default_rng(0), [stamp])[0] == {"rate": 2 / 3}
+
+
+def test_whole_numbers_of_the_start_stay_whole() -> None:
+    strategy = Prior(first={"width": 16.0, "rate": 1})
+    dimensions = [Dimension("width", "integer", 8, 64, 8), Dimension("rate", "float", 0.125, 8.0, log=True)]
+    choice = strategy.ask(strategy.init(dimensions), np.random.default_rng(0))[0]
+    assert choice == {"width": 16, "rate": 1.0}
+    assert [type(value) for value in choice.values()] == [int, float]

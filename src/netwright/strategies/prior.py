@@ -190,9 +190,13 @@ class Prior:
 
     def _known_beforehand(self, state: State) -> Iterator[tuple[str, Choice]]:
         """The starting choice, the suggestions, and those together that were better, with their kinds."""
-        if self.first is None:
+        if self.first is None or state.start is None:
             return
-        start = {dimension.name: self.first[dimension.name] for dimension in state.dimensions}
+        start = choice_at(state.dimensions, state.start)
+        for dimension in state.dimensions:
+            value = self.first[dimension.name]
+            if dimension.kind == "float" and isinstance(value, int | float):
+                start[dimension.name] = float(value)  # of which its position holds a few digits only
         yield "start", start
         changes = self.suggestions or ()
         yield from (("suggestion", {**start, **change}) for change in changes)

@@ -63,18 +63,19 @@ def play(rule: Rule, empty: Race, seed: int, ends: float = 0.0) -> Played:
             assert len(played.decisions) < 20 + 2 * empty.workers * (2 + empty.total / empty.first), (
                 "it never ends"
             )
-            if decision is None:
+            needed = empty.joins if isinstance(decision, GoOn) and decision.joined else 1
+            if decision is None or needed > idle:
                 break
-            idle -= 1
+            idle -= needed
             number = decision.number if isinstance(decision, GoOn) else len(candidates)
             before = candidates.setdefault(number, Candidate(number, default=number == 0))
             candidates[number] = replace(before, running=True)
             length = decision.seconds - before.seconds
-            heapq.heappush(parts, (now + length, number, decision.seconds))
+            heapq.heappush(parts, (now + length, number, decision.seconds, needed))
         if not parts:
             break
-        now, number, until = heapq.heappop(parts)
-        idle += 1
+        now, number, until, freed = heapq.heappop(parts)
+        idle += freed
         before = candidates[number]
         times = [*np.arange(before.seconds + every, until, every), until]
         score = curve_of(seed, number)
@@ -112,19 +113,14 @@ def test_a_race_played_to_its_end_keeps_to_the_contract(
         if race.remaining < race.first:
             assert decision is None, "too little is left for a useful part"
             continue
+        assert decision is not None, "a worker is idle though a part would fit"
         by_number = {candidate.number: candidate for candidate in race.candidates}
-        running = any(candidate.running for candidate in race.candidates)
-        if decision is None:
-            assert race.joins > 1, "a worker is idle though a part would fit"
-            assert running, "nothing is trained any more"
-            continue
         trained = 0.0
         if isinstance(decision, GoOn):
             candidate = by_number[decision.number]
             assert not candidate.running, "two parts of one candidate at once"
             assert not candidate.ended, "an ended candidate goes on"
-            at_once = sum(candidate.running for candidate in race.candidates)
-            assert not decision.joined or at_once < race.places, "others have its threads"
+            assert race.joins > 1 or not decision.joined, "there is none to be joined"
             if name != "freeze-thaw":  # there an unlikely one may still be worth a short part
                 assert decision.number not in rule.dropped(race), "a dropped candidate goes on"
             trained = candidate.seconds

@@ -7,16 +7,16 @@ candidate goes on from its checkpoint. The default keeps a share of the time unt
 algorithm does not know when the race ends; here no candidate begins in the last share of the race while one can go on,
 and the best does. Once that one learns no more beyond noise, the next best do, as several are used together in the end
 where that is better: each part goes to the one of whom it is expected to bring most, where half of what the second
-gains counts, and a third of what the third gains. Where workers are threads of one machine, each of these parts gets
-those of several workers: one network that is trained nearly as many times as fast is better than several.
+gains counts, and a third of what the third gains. Where workers share the CPU of one machine, each of these parts
+gets the threads of several: one network that is trained nearly twice as fast is better than two.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from netwright.searches.race.base import Begin, Candidate, Decision, Race, joined
+from netwright.searches.race.base import Begin, Candidate, Decision, GoOn, Race
 from netwright.searches.race.checks import require_share, require_whole
 from netwright.searches.race.default import SIGMAS, owed, validation_noise
 
@@ -151,16 +151,17 @@ class Asha:
         Where workers can be joined, it gets the threads of several.
         """
         if default is None:
-            return joined(race, self._go_on_with_the_best(race))
-        return joined(race, self._climb(race, default, most=self.part * race.total))
+            decision = self._go_on_with_the_best(race)
+        else:
+            decision = self._climb(race, default, most=self.part * race.total)
+        return replace(decision, joined=race.joins > 1) if isinstance(decision, GoOn) else decision
 
     def _go_on_with_the_best(self, race: Race) -> Decision:
         """The next part goes to the best while it learns, then to one of the best few, at last to any that waits."""
         best, length = self._best(race), race.part(self.part * race.total)
         waiting = [candidate for candidate in best if candidate.waiting]
         if not waiting:
-            waited_for = race.joins > 1 and any(candidate.curve for candidate in best)
-            return None if waited_for else Begin(race.part(self._rung(race, 0)))
+            return Begin(race.part(self._rung(race, 0)))
         if waiting[0] is best[0] and _learns(best[0], validation_noise(race.by_number())):
             return race.go_on(best[0], length)
         few = [candidate for candidate in best[: self._few(race)] if candidate.waiting] or waiting[:1]

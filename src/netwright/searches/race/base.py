@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -68,7 +68,7 @@ class GoOn:
     Args:
         number: of the candidate's first trial.
         seconds: of training in all, at the end of the part.
-        joined: whether it gets the threads of several workers, as many as the race says.
+        joined: whether it gets the threads of `Race.joins` workers.
     """
 
     number: int
@@ -91,8 +91,7 @@ LONG_SHARE = 0.1
 """The length of a part, as a share of the race, once no new candidate can begin."""
 
 Decision = GoOn | Begin | None
-"""None: there is nothing to do now. The time is used up, or the threads of several workers are given to one candidate,
-once others have ended their parts."""
+"""None: there is nothing to do now. The time is used up."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +145,6 @@ class Race:
         return GoOn(candidate.number, candidate.seconds + self.part(length))
 
 
-def joined(race: Race, decision: Decision) -> Decision:
-    """A decision that a candidate goes on, with the threads of several workers where they can be joined.
-
-    None where as many candidates are trained already as then can be: the end of a part is waited for.
-    """
-    if race.joins < 2 or not isinstance(decision, GoOn):
-        return decision
-    running = sum(candidate.running for candidate in race.candidates)
-    return None if running >= race.places else replace(decision, joined=True)
-
-
 def best_waiting(race: Race) -> Decision:
     """What a search does where its rule begins a candidate and none can begin: the best one goes on."""
     waiting = [c for c in race.candidates if c.waiting and c.curve]
@@ -181,8 +169,8 @@ class Rule(Protocol):
         """What a free worker does now.
 
         A part ends before the race does, lasts at least ``race.first`` seconds, and is of a candidate that is neither
-        running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``, except where
-        a candidate has the threads of several workers, or waits for them.
+        running nor ended. There is a decision as long as ``race.remaining`` is at least ``race.first``. Where it
+        needs the threads of more workers than are free, the search waits for the end of a part, and asks again.
         """
 
     def dropped(self, race: Race) -> dict[int, str]:

@@ -172,20 +172,21 @@ class Segmenter:
             written=self.task.written,
         )
 
-    def _segment(self, prepared: PreparedImage, images: Sequence[Path], scores: int = 0) -> Segmented:
-        """Class indices; with ``scores``, the number of frames, also the probabilities, of all classes at once."""
+    def _segment(self, prepared: PreparedImage, images: Sequence[Path], frames: int = 0) -> Segmented:
+        """Class indices; also probabilities of all classes, for which there must be the memory for so many ``frames``.
+        0: without them.
+        """
         if self.crf is not None:
             self._require_memory(prepared, images)
-        if scores:
-            self._require_memory_for_scores(prepared, images, frames=scores)
+        if frames:
+            self._require_memory_for_scores(prepared, images, frames)
         slabs = self._slabs(prepared.image, prepared.air)
         refined = self._refined(slabs, prepared, self.crf, images)
-        if not scores:
+        if not frames:
             return Segmented(prepared.geometry.restore(refined))
         whole = refined.whole() if isinstance(refined, Slabs) else refined
-        written = () if self.crf is not None else self.task.written  # as `restore` has it
         restored = np.stack(list(prepared.geometry.restore_scores(whole)))
-        return Segmented(labels_of(restored, written), np.moveaxis(restored, 0, -1))
+        return Segmented(labels_of(restored, self.task.written), np.moveaxis(restored, 0, -1))
 
     def _prepared(self, volume: Volume, images: Sequence[Path]) -> PreparedImage:
         prepared = prepare_volume(volume, images, self.preprocessing)
@@ -229,7 +230,7 @@ class Segmenter:
             raise self._shortage(prepared, images)
 
     def _require_memory_for_scores(
-        self, prepared: PreparedImage, images: Sequence[Path], *, frames: int
+        self, prepared: PreparedImage, images: Sequence[Path], frames: int
     ) -> None:
         """Refuse an image for whose probabilities, on both grids and as they are written, there is not the memory."""
         voxels = prod(prepared.image.shape[1:]) + 3 * frames * prod(prepared.geometry.grid.shape)
