@@ -38,7 +38,7 @@ from optuna.distributions import (
 )
 
 from netwright.api import create_run
-from netwright.cli.options import read_label_map
+from netwright.cli.reading import read_label_map
 from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_run_data

@@ -19,7 +19,7 @@ from PIL import Image
 import netwright as package
 from netwright.api import create_run
 from netwright.api.evaluation import Evaluation
-from netwright.cli.options import read_user_settings
+from netwright.cli.reading import read_user_settings
 from netwright.cli.status_lines import status_lines
 from netwright.cli.tables import evaluation_lines
 from netwright.errors import DatasetError, RunError, SettingsError

@@ -116,7 +116,7 @@ def test_plan_says_how_to_go_on_with_its_options(
     assert words[:2] == ["netwright", verb]
     given = parsed(words)
     assert (given["dataset"], given["recipe"], given["hours"]) == (Path("shapes"), "marl", hours)
-    assert (given["network"], given["limit"]) == ("nets:small", ["parameters <= 2e4"])
+    assert (given["network"], given["limits"]) == ("nets:small", ["parameters <= 2e4"])
     assert (given["assignments"], given["seed"]) == (["space.values.kernels=[4,8]"], 3)
     assert given["map_label"] == ["255=1", "7=2"]
 

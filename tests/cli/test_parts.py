@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import netwright as package
-from netwright.cli.options import read_user_settings
+from netwright.cli.reading import read_user_settings
 from netwright.recipes import find_recipe
 from netwright.settings import override, parse_settings
 from netwright.spaces import SPACES

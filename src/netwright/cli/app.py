@@ -13,53 +13,22 @@ import typer
 
 from netwright import __version__
 from netwright.cli.completion import complete_sample
-from netwright.cli.conduct import conduct, conduct_series, stage, warnings_of_settings
+from netwright.cli.conduct import stage
 from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.options import (
-    CompareOption,
-    CPUsOption,
     DatasetArgument,
-    EpochsOption,
-    ExecutorOption,
-    FoldOption,
-    FoldsOption,
     FormatOption,
-    FromPlansOption,
-    GPUsOption,
-    HoursOption,
     JsonOption,
-    LimitOption,
-    LogOption,
     MapLabelOption,
     MaxPixelsOption,
-    NetworkOption,
-    ObjectiveOption,
-    PlansConfigurationOption,
-    RayAddressOption,
-    RecipeOption,
     RegionOption,
     SeedOption,
-    SetOption,
-    SingleOption,
-    SpaceOption,
-    SplitFileOption,
-    SplitsOption,
-    StorageOption,
-    StrategyOption,
-    StudyOption,
-    TrialsOption,
-    TrustOption,
-    VerdictOption,
-    WorkersOption,
     finite,
-    given_options,
-    read_label_map,
-    read_regions,
-    read_user_settings,
-    recipe_for,
 )
+from netwright.cli.reading import given_options, read_label_map, read_regions
 from netwright.cli.results import compare, dashboard, evaluate, export, predict, report, train
 from netwright.cli.running import resume, status
+from netwright.cli.searching import plan, search
 from netwright.cli.serving import serve
 from netwright.errors import NetwrightError, SettingsError
 from netwright.execution.notes import LOGGER
@@ -209,173 +178,20 @@ def doctor(
     raise typer.Exit(1 if found else 0)
 
 
-@app.command()
-def plan(
-    context: typer.Context,
-    dataset: DatasetArgument,
-    recipe: RecipeOption = None,
-    space: SpaceOption = None,
-    strategy: StrategyOption = None,
-    objective: ObjectiveOption = None,
-    trials: TrialsOption = None,
-    hours: HoursOption = None,
-    workers: WorkersOption = None,
-    epochs: EpochsOption = None,
-    seed: SeedOption = 0,
-    executor: ExecutorOption = None,
-    ray_address: RayAddressOption = None,
-    gpus_per_trial: GPUsOption = None,
-    cpus_per_trial: CPUsOption = None,
-    network: NetworkOption = None,
-    from_plans: FromPlansOption = None,
-    plans_configuration: PlansConfigurationOption = "3d_fullres",
-    limit: LimitOption = None,
-    single: SingleOption = False,
-    compare: CompareOption = None,
-    assignments: SetOption = None,
-    as_json: JsonOption = False,
-    format: FormatOption = None,
-    map_label: MapLabelOption = None,
-    region: RegionOption = None,
-    split_file: SplitFileOption = None,
-    fold: FoldOption = None,
-    max_pixels: MaxPixelsOption = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(min=1, callback=finite, help="Time for measuring, in seconds; 60 by default."),
-    ] = None,
-) -> None:
-    """Measure what candidates cost on this machine, and estimate the time of the whole search."""
-    from netwright import api
-    from netwright.cli.tables import plan_lines
-
-    recipe = recipe_for(recipe, from_plans)
-    user = read_user_settings(
-        trials=trials,
-        hours=hours,
-        workers=workers,
-        epochs=epochs,
-        seed=seed,
-        format=format,
-        map_label=map_label,
-        region=region,
-        split_file=split_file,
-        fold=fold,
-        assignments=assignments,
-        space=space,
-        strategy=strategy,
-        objective=objective,
-        executor=executor,
-        ray_address=ray_address,
-        gpus_per_trial=gpus_per_trial,
-        cpus_per_trial=cpus_per_trial,
-        network=network,
-        from_plans=from_plans,
-        plans_configuration=plans_configuration,
-        limits=limit,
-        single=single,
-        compare=compare,
-    )
-    with warnings_of_settings() as told:
-        result = api.plan(dataset, recipe, user, on_stage=stage, seconds=seconds or api.PLAN_SECONDS)
-    print_lines(told, console=err if as_json else out)
-    if as_json:
-        print_json(result.to_dict())
-        return
-    print_lines(plan_lines(result, dataset, given_options(context, "recipe", "seconds", "as_json")))
-
-
-@app.command()
-def search(
-    dataset: DatasetArgument,
-    recipe: RecipeOption = None,
-    space: SpaceOption = None,
-    strategy: StrategyOption = None,
-    objective: ObjectiveOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder, new or empty.")] = None,
-    trials: TrialsOption = None,
-    hours: HoursOption = None,
-    verdict_hours: VerdictOption = None,
-    workers: WorkersOption = None,
-    epochs: EpochsOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers; 0 by default.")] = None,
-    executor: ExecutorOption = None,
-    ray_address: RayAddressOption = None,
-    gpus_per_trial: GPUsOption = None,
-    cpus_per_trial: CPUsOption = None,
-    network: NetworkOption = None,
-    from_plans: FromPlansOption = None,
-    plans_configuration: PlansConfigurationOption = "3d_fullres",
-    limit: LimitOption = None,
-    single: SingleOption = False,
-    compare: CompareOption = None,
-    assignments: SetOption = None,
-    settings: Annotated[
-        Path | None,
-        typer.Option("--settings", help="Repeat a run: a run.yaml whose settings replace a recipe."),
-    ] = None,
-    format: FormatOption = None,
-    map_label: MapLabelOption = None,
-    region: RegionOption = None,
-    split_file: SplitFileOption = None,
-    fold: FoldOption = None,
-    max_pixels: MaxPixelsOption = None,
-    log: LogOption = None,
-    splits: SplitsOption = None,
-    folds: FoldsOption = None,
-    storage: StorageOption = None,
-    study: StudyOption = None,
-    trust_code: TrustOption = False,
-) -> None:
-    """Search a network, compare it with a default or with standard networks, and write a report."""
-    from netwright.api import create_run
-    from netwright.settings import read_settings
-
-    recipe = recipe_for(recipe, from_plans)
-    user = read_user_settings(
-        trials=trials,
-        hours=hours,
-        verdict_hours=verdict_hours,
-        workers=workers,
-        epochs=epochs,
-        seed=seed,
-        format=format,
-        map_label=map_label,
-        region=region,
-        split_file=split_file,
-        fold=fold,
-        assignments=assignments,
-        space=space,
-        strategy=strategy,
-        objective=objective,
-        executor=executor,
-        ray_address=ray_address,
-        gpus_per_trial=gpus_per_trial,
-        cpus_per_trial=cpus_per_trial,
-        network=network,
-        from_plans=from_plans,
-        plans_configuration=plans_configuration,
-        limits=limit,
-        single=single,
-        compare=compare,
-        logs=log,
-        storage=storage,
-        study=study,
-        repeat=None if settings is None else read_settings(settings),
-        trust_code=trust_code,
-    )
-    if splits is not None and folds is not None:
-        raise SettingsError("--splits and --folds were given: expected one of them. Leave the other out.")
-    if splits is not None or folds is not None:
-        conduct_series(dataset, recipe, user, output, splits=splits, folds=folds)
-        return
-    with warnings_of_settings() as told:
-        run = create_run(dataset, recipe, user, output, on_stage=stage)
-    print_lines(told)
-    conduct(run)
-
-
-for verb in (resume, status, train, evaluate, predict, export, compare, report, dashboard, serve):
+for verb in (
+    plan,
+    search,
+    resume,
+    status,
+    train,
+    evaluate,
+    predict,
+    export,
+    compare,
+    report,
+    dashboard,
+    serve,
+):
     app.command()(verb)
 
 

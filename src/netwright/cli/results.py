@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from netwright.cli.completion import complete_export
 from netwright.cli.conduct import stage
 from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines
+from netwright.cli.option_groups import values_of, with_groups
 from netwright.cli.options import (
     DatasetArgument,
     EpochsOption,
@@ -29,8 +31,8 @@ from netwright.cli.options import (
     TrialOption,
     TrustOption,
     finite,
-    read_label_map,
 )
+from netwright.cli.reading import read_label_map
 from netwright.errors import DatasetWarning
 
 _SHOWN_WARNINGS = 5
@@ -108,10 +110,33 @@ def evaluate(
     print_lines(evaluation_lines(evaluation))
 
 
+@dataclass(frozen=True)
+class AdditionalOptions:
+    """What is written beside label maps."""
+
+    probabilities: Annotated[
+        bool,
+        typer.Option("--probabilities", help="Write the probabilities of all classes beside label maps."),
+    ] = False
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Write the entropy of the probabilities beside label maps: 0 where they are certain, 1 at most.",
+        ),
+    ] = False
+    volumes: Annotated[
+        bool,
+        typer.Option("--volumes", help="Write a table of the voxels and ml of each label, volumes.csv."),
+    ] = False
+
+
+@with_groups
 def predict(
     run: RunArgument,
     images: Annotated[Path, typer.Argument(help="A volume, cine or picture, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+    *,
     trial: TrialOption = None,
     no_crf: NoCRFOption = False,
     masks: Annotated[
@@ -131,21 +156,7 @@ def predict(
             "image."
         ),
     ] = None,
-    probabilities: Annotated[
-        bool,
-        typer.Option("--probabilities", help="Write the probabilities of all classes beside label maps."),
-    ] = False,
-    uncertainty: Annotated[
-        bool,
-        typer.Option(
-            "--uncertainty",
-            help="Write the entropy of the probabilities beside label maps: 0 where they are certain, 1 at most.",
-        ),
-    ] = False,
-    volumes: Annotated[
-        bool,
-        typer.Option("--volumes", help="Write a table of the voxels and ml of each label, volumes.csv."),
-    ] = False,
+    additional: AdditionalOptions,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
@@ -154,7 +165,6 @@ def predict(
     from netwright.tasks import task_of_metric
 
     opened = opened_run(run, trust_code=trust_code)
-    asked = {"probabilities": probabilities, "uncertainty": uncertainty, "volumes": volumes}
     with _telling(out):
         written = opened.predict(
             images,
@@ -164,7 +174,7 @@ def predict(
             masks=masks,
             overwrite=overwrite,
             format=format,
-            additional=[name for name, wanted in asked.items() if wanted],
+            additional=[name for name, wanted in values_of(additional).items() if wanted],
             on_case=now_and_then(stage, "predicted"),
         )
     task = task_of_metric(str(opened.settings.objective.metric))

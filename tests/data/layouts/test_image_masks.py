@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.cli.options import read_label_map
+from netwright.cli.reading import read_label_map
 from netwright.data import (
     Dataset,
     PreprocessingSettings,

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from netwright.cli.options import read_label_map
+from netwright.cli.reading import read_label_map
 from netwright.data import inspect_dataset, open_any
 from netwright.errors import DatasetError
 from netwright_tests import save_picture

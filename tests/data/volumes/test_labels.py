@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from netwright.cli.options import read_label_map
+from netwright.cli.reading import read_label_map
 from netwright.data.io.volumes import read_grid
 from netwright.data.open import open_any
 from netwright.data.volumes.checks import check_case

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from netwright.cli.options import read_label_map, read_regions
+from netwright.cli.reading import read_label_map, read_regions
 from netwright.data import Prepared, PreprocessingSettings, inspect_dataset, open_any, prepare
 from netwright.data.volumes.dataset import Dataset
 from netwright.data.volumes.intensities import measured_intensities
