@@ -6,6 +6,7 @@ For each seed two runs, side by side, each with one worker of one thread: `auto`
 trains its starting choice alone to the end of the hours, under the same protocol and with the same choice of snapshots
 and mirrored views at the end. Both runs of a seed have the same test cases, which neither saw. The hours are those of
 all of it, reading the data and the test included. With `--options "--limit parameters<=3e5"` only `auto` has them.
+With `--in-turns` one run begins when the other has ended, for where only one core is idle.
 
 The interval is a bootstrap over seeds and the cases within a seed. Runs are kept in `--work`: the script goes on where
 it was broken off, a run that was broken off is resumed, and `--seeds` may grow.
@@ -48,17 +49,19 @@ def start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes] | Non
 
 
 def side_by_side(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Both runs of a seed."""
+    """Both runs of a seed, side by side or in turns."""
     folders = {way: arguments.work / f"{arguments.to.stem}-{seed}-{way}" for way in ("auto", "default")}
     arguments.work.mkdir(parents=True, exist_ok=True)
     common = ["--recipe", "auto", "--hours", str(arguments.hours), "--seed", str(seed), "--workers", "1"]
     common += [word for text in arguments.map_label for word in ("--map-label", text)]
     own = {"auto": shlex.split(arguments.options), "default": ["--trials", "1"]}
     begun = time.time()
-    searches = [
-        start(["search", str(arguments.dataset), "-o", str(folder), *common, *own[way]], folder)
-        for way, folder in folders.items()
-    ]
+    searches = []
+    for way, folder in folders.items():
+        search = start(["search", str(arguments.dataset), "-o", str(folder), *common, *own[way]], folder)
+        searches.append(search)
+        if search is not None and arguments.in_turns:
+            search.wait()
     if any(search is not None and search.wait() for search in searches):
         raise SystemExit(f"A run ended with an error; see {arguments.work}/*.log.")
     results = {way: result_of(folder) for way, folder in folders.items()}
@@ -111,6 +114,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=0.33)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--options", default="", help="more options of auto's command")
+    parser.add_argument("--in-turns", action="store_true", help="one run after the other, on one idle core")
     parser.add_argument("--to", type=Path, required=True, help="the file of results")
     parser.add_argument("--work", type=Path, default=Path("auto-against-default"), help="where runs are kept")
     arguments = parser.parse_args()
