@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from netwright.api.evaluation import Evaluation
-from netwright.api.progress import OnProgress, train_alone
+from netwright.api.networks import export_data, network_folder, require_trained, train_trial, trial_of
+from netwright.api.progress import OnProgress
 from netwright.api.race import extend
 from netwright.api.runner import OnStatus, conduct
-from netwright.comparison.retrain import ContestantJob, cases_of, train_protocol
+from netwright.comparison.retrain import train_protocol
 from netwright.data.open import open_any
 from netwright.errors import DatasetError, RunError, SettingsWarning
 from netwright.execution.resources import available_cores
-from netwright.files import file_stamp, remove_partial
+from netwright.files import file_stamp
 from netwright.models.export import DEFAULT, exporter_of
-from netwright.models.export.base import ExportData, silent
+from netwright.models.export.base import silent
 from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_network, saved_task
 from netwright.runs.cache import cache_root
 from netwright.runs.data import note_of, nothing_unseen, open_run_data, unseen_cases
-from netwright.runs.folder import RunFolder, held
+from netwright.runs.folder import RunFolder
 from netwright.runs.series import is_series
 from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, version_warning
-from netwright.searches.components import with_own_training
-from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
-from netwright.tasks import TASKS
 from netwright.tasks.base import Postprocessing, Predictor, SavedNetwork
 from netwright.training.files import WEIGHTS
 from netwright.training.outcome import Outcome, Status
-from netwright.training.seeding import derive_seed
 
 
 class Run:
@@ -164,30 +161,10 @@ class Run:
             UntrustedCode: see `code`.
         """
         self.code()
-        settings, record = self.settings, self._trial(trial)
-        settings = with_own_training(settings, record.choice)
-        run_data = open_run_data(self.folder, settings)
-        folder = self.folder.trained(record.number)
-        protocol = train_protocol(settings, epochs, hours)
-        job = ContestantJob(
-            CandidateJob(
-                settings=settings,
-                prepared=run_data.prepared.folder,
-                training=cases_of(settings, run_data.data),
-                validation=run_data.data.validation,
-                choice=record.choice,
-                reference=None,
-                protocol=protocol,
-                seed=derive_seed(settings.seed, "trial", record.number),
-                folder=folder,
-                memory_limit_mb=settings.machine.whole_memory_mb,
-            ),
-            (),
+        settings, record = self.settings, trial_of(self.folder, self.trials, trial)
+        outcome = train_trial(
+            self.folder, settings, record, train_protocol(settings, epochs, hours), on_epoch
         )
-        self.folder.require_within()
-        with held(folder.with_suffix(".lock"), folder):
-            remove_partial(folder)
-            outcome = train_alone(job, on_epoch)
         if outcome.status != Status.COMPLETE:
             raise RunError(f"Trial {record.number} could not be trained: {outcome.status}, {outcome.reason}.")
         return record.number, outcome
@@ -387,53 +364,13 @@ class Run:
         exporter = exporter_of(format, quantise=quantise)
         target = export_path(Path(path or "."), name, exporter, overwrite=overwrite)
         self.code()
-        export_trained(folder, self.settings, target, exporter, self._export_data(tell), tell)
+        export_trained(
+            folder, self.settings, target, exporter, export_data(self.folder, self.settings, tell), tell
+        )
         return target
 
-    def _export_data(self, tell: Callable[[str, str], None]) -> ExportData | None:
-        """The run's data to check an export on; None where it cannot be opened."""
-        try:
-            opened = open_run_data(self.folder, self.settings)
-        except (DatasetError, RunError, OSError) as error:
-            tell("no data", f"{error} The export is checked on random images")
-            return None
-        problem = TASKS[opened.prepared.task].problem(opened.prepared, self.settings)
-        return ExportData(opened.prepared, problem, opened.data.training, opened.data.validation)
-
-    def _trial(self, number: int | None) -> TrialRecord:
-        records = self.trials
-        if number is None:
-            best = best_of(records)
-            if best is None:
-                raise RunError(f"{self.folder.root} has no trained candidate yet; see 'netwright status'.")
-            return best
-        record = next((r for r in records if r.number == number), None)
-        if record is None or not record.choice:
-            raise RunError(f"{self.folder.root} has no trial {number}; it has {_numbers(records)}.")
-        return record
-
     def _trained_folder(self, trial: int | None) -> Path:
-        folder = self._network_folder(trial)
-        if not (folder / WEIGHTS).exists():
-            wanted = "" if trial is None else f" --trial {trial}"
-            raise RunError(
-                f"{self.folder.root} has no trained network{'' if trial is None else f' of trial {trial}'} yet. It is "
-                f"made by 'netwright train {self.folder.root}{wanted}', or at the end of a search."
-            )
-        return folder
+        return require_trained(self.folder, self._network_folder(trial), trial)
 
     def _network_folder(self, trial: int | None) -> Path:
-        if trial is not None:
-            return self.folder.trained(trial)
-        if (
-            self.folder.winner / WEIGHTS
-        ).exists():  # it is used without the trials, which may be in a database
-            return self.folder.winner
-        best = self.best
-        trained = self.folder.trained(best.number) if best is not None else None
-        return trained if trained is not None and trained.exists() else self.folder.winner
-
-
-def _numbers(records: Sequence[TrialRecord]) -> str:
-    numbers = [record.number for record in records]
-    return f"trials {min(numbers)} to {max(numbers)}" if numbers else "none"
+        return network_folder(self.folder, trial, lambda: self.best)
