@@ -18,7 +18,7 @@ from conftest import Command
 from netwright import api
 from netwright.api import create_run
 from netwright.api.series import create_series
-from netwright.cli.dashboard import Pages
+from netwright.dashboard.server import Pages
 from netwright.errors import SettingsError, StorageError
 from netwright.execution.resources import default_workers
 from netwright.planning.user_settings import UserSettings

@@ -311,7 +311,7 @@ def dashboard(
     study: StudyOption = None,
 ) -> None:
     """Show a run's trials live in the browser (optuna-dashboard, on this machine only)."""
-    from netwright.cli.dashboard import serve
+    from netwright.dashboard.server import serve
 
     with located_run(run, storage, study) as folder:
         serve(folder, port, lambda url: out.print(f"dashboard  {url} (Ctrl-C ends it)"))

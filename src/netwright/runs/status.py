@@ -176,7 +176,7 @@ def _status(
         drivers: that work on a study which several may share, if they were asked for.
         finished: whether another one of them has finished it, in a folder of its own.
     """
-    describe = _describer(settings)
+    describe = describer(settings)
     best, race = summary.best, summary.race
     counts, distinct = summary.counts, settings.budget.count == "distinct"
     ended = counts["total"] - counts[RUNNING]
@@ -215,7 +215,7 @@ def _shared(folder: RunFolder) -> SharedStatus:
     return SharedStatus(last.step, last.progress, snapshot.loss, snapshot.certainty)
 
 
-def _describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
+def describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
     """Describes a trial's choice in words.
 
     The search has stored the words. For runs of earlier versions, the space describes the choice, unless a user's code

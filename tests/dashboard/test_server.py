@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -23,12 +22,11 @@ import pytest
 from optuna.storages import BaseStorage, RDBStorage
 from optuna_dashboard import wsgi
 
-from netwright.cli.dashboard import Application, Pages
+from netwright.dashboard.copies import Application
+from netwright.dashboard.server import Pages
 from netwright.runs.folder import open_run_folder
 from netwright_tests import EXECUTABLE
-from processes import finish, line_of, run, wait_until
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from processes import finish, line_of, wait_until
 
 SETTINGS = """
 recipe: segnas4
@@ -172,18 +170,6 @@ def test_nobody_but_this_machine_is_listened_to(served: Served) -> None:
     assert (status, [one["study_name"] for one in json.loads(body)["study_summaries"]]) == (200, ["search"])
     connections = psutil.Process(served.process).net_connections()
     assert [one.laddr.ip for one in connections if one.status == "LISTEN"] == ["127.0.0.1"]
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
-def test_a_browser_draws_the_page_under_the_name_of_the_metric(served: Served, tmp_path: Path) -> None:
-    words = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    words += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=8000", "--dump-dom"]
-    done = run([*words, f"http://localhost:{served.port}/"], seconds=90)
-    assert done.returncode == 0, done.stderr
-    drawn = done.stdout
-    assert "History" in drawn
-    assert ">dice<" in drawn
-    assert "Objective 0" not in drawn
 
 
 def test_new_trials_are_shown_while_the_search_goes_on(served: Served) -> None:

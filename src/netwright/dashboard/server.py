@@ -14,17 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.storages import BaseStorage
 
+from netwright.dashboard.copies import Application, Environ, Start, StudyCopy, copied
+from netwright.dashboard.pictures import Drawn
+from netwright.dashboard.trials import ShownTrials
 from netwright.errors import NetwrightError, RunError, StorageError
 from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
-from netwright.runs.place import place_of
-from netwright.runs.storage import has_storage, reading_storage, storage_stamp
+from netwright.runs.storage import has_storage, storage_stamp
 
 HOST = "127.0.0.1"
 
@@ -40,7 +43,6 @@ them."""
 
 _HOSTS = re.compile(r"(localhost|127\.0\.0\.1)(:\d+)?", re.IGNORECASE)
 _PAGES = ("", "/dashboard")
-_METRIC_NAMES = "study:metric_names"
 
 _CONTROLS = (
     "Delete",
@@ -57,10 +59,6 @@ _STYLE = f'<style>{_ICONS},a:has([data-testid="HomeIcon"]){{display:none!importa
 """Hides the buttons that would delete, rename, make or change something, because they are refused, and the link to the
 list of studies, because there is only one.
 """
-
-Environ = dict[str, Any]
-Start = Callable[..., Any]
-Application = Callable[[Environ, Start], Iterable[bytes]]
 
 
 class _Handler(WSGIRequestHandler):
@@ -108,17 +106,29 @@ def serve(folder: RunFolder, port: int, on_ready: Callable[[str], None]) -> None
         raise RunError(f"{folder.root} has no trials to show yet. Start the search first.")
     with contextlib.closing(Pages(folder, _named(folder.settings().objective))) as pages:
         pages.refresh()
-        try:
-            server = make_server(HOST, port, pages, server_class=_Server, handler_class=_Handler)
-        except OSError as error:
-            raise NetwrightError(
-                f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
-            ) from None
-        with server:
+        with listening(pages, port) as server:
             accepting = threading.Thread(target=server.serve_forever, name="netwright-dashboard", daemon=True)
             accepting.start()
             on_ready(f"http://{HOST}:{server.server_port}/")
             _wait_for_interrupt(server, accepting)
+
+
+def listening(pages: Pages, port: int) -> WSGIServer:
+    """The server of the pages. It accepts connections; ``serve_forever`` answers them.
+
+    Args:
+        pages: to be served.
+        port: of the server; 0: any that is free.
+
+    Raises:
+        NetwrightError: the port is taken.
+    """
+    try:
+        return make_server(HOST, port, pages, server_class=_Server, handler_class=_Handler)
+    except OSError as error:
+        raise NetwrightError(
+            f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
+        ) from None
 
 
 def _wait_for_interrupt(server: WSGIServer, accepting: threading.Thread) -> None:
@@ -141,25 +151,6 @@ class _Answer:
     body: bytes
 
 
-@dataclass(eq=False)
-class _Copy:
-    """A copy of the study.
-
-    Args:
-        app: the application that shows it.
-        study: its number.
-        files: removes the copy when closed.
-        readers: how many pages are being made from it.
-        replaced: whether there is a newer copy, so that the last reader removes this one.
-    """
-
-    app: Application
-    study: int
-    files: contextlib.ExitStack
-    readers: int = 0
-    replaced: bool = False
-
-
 class _Body:
     """The body of an answer. The server closes it when it was sent, or cannot be."""
 
@@ -172,7 +163,8 @@ class _Body:
 
 
 class Pages:
-    """The served application: optuna-dashboard's, behind a filter, on a copy of the run's study.
+    """The served application: optuna-dashboard's, behind a filter, on a copy of the run's study. Each trial gets a note
+    and pictures.
 
     Any number of threads may call it at once. A page is made from one copy from beginning to end, also if another
     thread makes a newer copy meanwhile.
@@ -188,13 +180,14 @@ class Pages:
     ) -> None:
         self._folder = folder
         self._metric = metric
+        self._shown = ShownTrials(folder, folder.settings())
         self._make_app = make_app
         self._stamp: object = None
         self._next = 0.0
         self._refreshing = threading.Lock()
-        self._copy: _Copy | None = None
+        self._copy: StudyCopy | None = None
         self._changed = threading.Condition()
-        """Guards the counts of `_Copy` and those below."""
+        """Guards the counts of `StudyCopy` and those below."""
         self._making, self._sending = 0, 0
         self._closed = False
 
@@ -220,27 +213,13 @@ class Pages:
             stamp, began = storage_stamp(self._folder), time.monotonic()
             if stamp == self._stamp or began < self._next:
                 return
-            self._replace(self._copied())
+            self._replace(copied(self._folder, self._metric, self._make_app))
             self._stamp = stamp
             self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
         finally:
             self._refreshing.release()
 
-    def _copied(self) -> _Copy:
-        from optuna_dashboard import wsgi
-
-        with contextlib.ExitStack() as files:
-            storage = files.enter_context(reading_storage(self._folder))
-            try:
-                study = storage.get_study_id_from_name(place_of(self._folder).study)
-            except KeyError:
-                raise RunError(
-                    f"{self._folder.root} has no trials to show yet. Start the search first."
-                ) from None
-            storage.set_study_system_attr(study, _METRIC_NAMES, [self._metric])
-            return _Copy((self._make_app or wsgi)(storage), study, files.pop_all())
-
-    def _replace(self, copy: _Copy) -> None:
+    def _replace(self, copy: StudyCopy) -> None:
         with self._changed:
             before, self._copy = self._copy, copy
             if before is not None:
@@ -250,7 +229,7 @@ class Pages:
             before.files.close()
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[_Copy]:
+    def _reading(self) -> Iterator[StudyCopy]:
         """The last copy, which stays until the block ends."""
         with self._changed:
             copy = self._copy
@@ -295,10 +274,14 @@ class Pages:
     def _answered(self, environ: Environ) -> _Answer:
         with contextlib.suppress(RunError, StorageError):  # then the last copy is shown
             self.refresh()
+        path = environ.get("PATH_INFO", "").rstrip("/")
         with self._reading() as copy:
-            if environ.get("PATH_INFO", "").rstrip("/") in _PAGES:
+            if path in _PAGES:
                 return _Answer("302 Found", [("Location", f"/dashboard/studies/{copy.study}")], b"")
-            return _asked(copy.app, environ)
+            drawn = self._shown.picture(path, copy)
+            if drawn is not None:
+                return _picture(drawn)
+            return _asked(copy.app, environ, partial(self._shown.completed, path, copy=copy))
 
 
 def _refused(environ: Environ) -> _Answer | None:
@@ -321,8 +304,25 @@ def _forbidden(text: str) -> _Answer:
 _ENDED = _Answer("503 Service Unavailable", [("Content-Length", "0")], b"")
 
 
-def _asked(app: Application, environ: Environ) -> _Answer:
-    """The answer of an application; its pages lack the controls that would be refused."""
+def _picture(drawn: Drawn) -> _Answer:
+    """A picture, which runs no script, whatever is in it, also where a browser opens it as a page."""
+    headers = [
+        ("Content-Type", drawn.type),
+        ("Content-Length", str(len(drawn.contents))),
+        ("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
+    return _Answer("200 OK", headers, drawn.contents)
+
+
+def _asked(app: Application, environ: Environ, completed: Callable[[bytes], bytes]) -> _Answer:
+    """The answer of an application; its pages lack the controls that would be refused.
+
+    Args:
+        app: the application.
+        environ: the request.
+        completed: adds to the body of an answer what else is shown.
+    """
     told: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start(status: str, headers: Sequence[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
@@ -339,6 +339,8 @@ def _asked(app: Application, environ: Environ) -> _Answer:
     status, headers = told[-1]
     if any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers):
         body = body.replace(b"</head>", f"{_STYLE}</head>".encode(), 1)
+    if status.startswith("200"):
+        body = completed(body)
     kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
     return _Answer(status, [*kept, ("Content-Length", str(len(body)))], body)
 
