@@ -93,12 +93,12 @@ class InferenceScript:
     """A script that uses an exported network as `Predictor.predict` does, without netwright.
 
     Args:
-        template: its template below `netwright.tasks`; None: no script can do what is needed.
+        template: its template below `netwright.tasks`.
         values: what it must know besides the description of the network, plain values.
         lacks: what it does not do, a sentence each.
     """
 
-    template: str | None
+    template: str
     values: Mapping[str, Any]
     lacks: tuple[str, ...] = ()
 

@@ -157,6 +157,8 @@ REGIONS = [
     {"name": "all", "labels": [1, 2], "written": 1},
     {"name": "core", "labels": [2], "written": 2},
 ]
+STAGES = {"channels": 2}
+"""An image and what lies around it."""
 VOLUMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as they are": ({}, {}),
     "coarser": ({"spacing": (1.5, 1.5, 1.5), "pad_value": "air"}, {}),
@@ -168,10 +170,12 @@ VOLUMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "regions": ({}, {"regions": REGIONS}),
     "slices": ({"spacing": (1.2, 2.5, 1.2)}, {"size": [16, 8], "slice_axis": 1}),
     "two channels": ({}, {"channels": 2}),
+    "stages": ({"low_resolution": (2, 3, 1), "pad_value": "air"}, STAGES),
+    "stages, not padded": ({"low_resolution": (2, 2, 2), "pad": False}, STAGES),
 }
 
 
-OTHER = ("regions", "slices", "two channels")
+OTHER = ("regions", "slices", "two channels", "stages", "stages, not padded")
 """Those whose networks are others, too, so that each has an export of its own."""
 
 
@@ -217,7 +221,7 @@ def test_label_maps_are_those_of_predict(segmented: dict[str, Any], name: str) -
 
 @pytest.mark.slow
 def test_label_maps_of_other_networks_are_those_of_predict(tmp_path: Path) -> None:
-    """Of regions, of slices, and of two channels."""
+    """Of regions, of slices, of two channels, and of two stages."""
     for predictor, pairs in segmented_by(tmp_path, OTHER).values():
         for image, ours, theirs in pairs:
             require_same_labels(predictor, image, ours, theirs)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import netwright.tasks
 from netwright.data import PreprocessingSettings, open_any, prepare
 from netwright.data.loading.augmentation import AugmentationSettings, augment
 from netwright.data.open import split_any
@@ -76,6 +77,45 @@ def test_surroundings_are_augmented_with_their_part(changed: dict[str, Any]) -> 
     inner = (slice(4, 8), slice(5, 11), slice(3, 7))
     torch.testing.assert_close(magnified(far, FACTORS)[0, 0][inner], near[0, 0][inner], atol=2e-3, rtol=0)
     assert not torch.allclose(near[0, 0][inner], torch.from_numpy(part[0])[inner], atol=1e-2)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (9, 40, 9)])
+def test_an_exported_script_sees_the_same_surroundings(shape: tuple[int, int, int]) -> None:
+    """Windows at the ends of an image and within it, some larger than the image."""
+    rng = np.random.default_rng(1)
+    image, air = rng.normal(size=(2, *shape)).astype(np.float32), np.float32([-3, 5])
+    source = (Path(netwright.tasks.__file__).parent / "segmentation/surroundings.py.j2").read_text()
+    script: dict[str, Any] = {"np": np, "STEPS": {"low_resolution": FACTORS}}
+    exec(source, script)
+    np.testing.assert_allclose(script["coarse"](image), coarsened(image, FACTORS), rtol=1e-5)
+    volume = SurroundedImage(image, coarsened(image, FACTORS), FACTORS, air)
+    room = [
+        slice(max(0, n - own) // 2, max(0, n - own) // 2 + own) for n, own in zip(SIZE, shape, strict=True)
+    ]
+    padded = [max(pair) for pair in zip(SIZE, shape, strict=True)]
+    for share in (0, 0.3, 0.55, 1):
+        begins = [round(share * (long - n)) for long, n in zip(padded, SIZE, strict=True)]
+        window = [slice(begin, begin + n) for begin, n in zip(begins, SIZE, strict=True)]
+        found = script["surroundings"](script["coarse"](image), window, room, air)
+        expected = np.broadcast_to(air[:, None, None, None], (2, *SIZE)).copy()
+        ends = [
+            (max(one.start, own.start), min(one.stop, own.stop))
+            for one, own in zip(window, room, strict=True)
+        ]
+        part = volume[
+            :, *(slice(a - own.start, b - own.start) for (a, b), own in zip(ends, room, strict=True))
+        ]
+        place = (slice(a - one.start, b - one.start) for (a, b), one in zip(ends, window, strict=True))
+        expected[:, *place] = part[2:]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_part_may_end_beyond_the_image() -> None:
+    """As windows of a volume that is shorter than them along an axis, but not along all."""
+    image = smooth()[:, :9]
+    volume = SurroundedImage(image, coarsened(image, FACTORS), FACTORS, np.zeros(1, np.float32))
+    np.testing.assert_array_equal(volume[:, 2:14, 3:19, 4:14], volume[:, 2:9, 3:19, 4:14])
+    assert predict_volume(FromSurroundings(), volume, SIZE).labels().shape == image.shape[1:]
 
 
 class FromSurroundings(nn.Module):

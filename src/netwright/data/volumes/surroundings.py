@@ -51,9 +51,12 @@ class SurroundedImage:
     def __getitem__(self, part: tuple[slice, ...]) -> NDArray[np.float32]:
         """A part (2 C, x, y, z).
 
-        ``part``: the slice of all channels, then one along each axis, with start and stop.
+        ``part``: the slice of all channels, then one along each axis, which may end beyond the image.
         """
-        _, *region = part
+        _, *slices = part
+        region = [
+            slice(*one.indices(length)) for one, length in zip(slices, self.image.shape[1:], strict=True)
+        ]
         return np.concatenate([self.image[:, *region], self._around(region)])
 
     def _around(self, region: Sequence[slice]) -> NDArray[np.float32]:

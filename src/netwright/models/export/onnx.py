@@ -19,7 +19,7 @@ from netwright.files import json_text, write_json
 from netwright.models.export.base import TOLERANCE, Exportable
 from netwright.models.export.checked import described, written
 from netwright.models.export.differences import first_different_layer, layer_of
-from netwright.models.export.script import DESCRIPTION, SCRIPT, write_use
+from netwright.models.export.script import DESCRIPTION, write_use
 from netwright.models.export.tracing import Traced
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class OnnxExport:
             return
         script = write_use(exportable.saved, use, path)
         for text in script.lacks:
-            exportable.tell("without" if script.template is not None else f"no {SCRIPT}", text)
+            exportable.tell("without", text)
 
 
 def require_onnx() -> None:
@@ -116,7 +116,7 @@ def opened(path: Path) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # warnings are of no use to whoever exports
+    options.log_severity_level = 4  # errors are raised, and warnings of no use to whoever exports
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

@@ -17,7 +17,7 @@ SCRIPT = "infer.py"
 
 
 def write_use(saved: SavedNetwork, use: Mapping[str, Any], path: Path) -> InferenceScript:
-    """Write the description of an exported network, and the script that uses it where there can be one.
+    """Write the description of an exported network, and the script that uses it.
 
     Args:
         saved: the network as it is saved.
@@ -30,14 +30,16 @@ def write_use(saved: SavedNetwork, use: Mapping[str, Any], path: Path) -> Infere
     script = TASKS[use["task"]].inference_script(saved)
     described = {**use, **script.values, "lacks": list(script.lacks)}
     write_json(path / DESCRIPTION, described)
-    if script.template is not None:
-        environment = Environment(
-            loader=PackageLoader("netwright.tasks", "."),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-        )
-        write_text(path / SCRIPT, environment.get_template(script.template).render(use=described))
+    write_text(path / SCRIPT, _templates().get_template(script.template).render(use=described))
     return script
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("netwright.tasks", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )

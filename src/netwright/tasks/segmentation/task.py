@@ -48,9 +48,6 @@ ORIENTATION = (
 """Of the axes that a network sees, in words."""
 
 
-SURROUNDED = "The network sees the surroundings of each window, too: only netwright predicts with it."
-
-
 @dataclass(frozen=True)
 class SegmentationTask:
     """Images (batch, channels, *size) to logits (batch, classes, *size), judged by the mean Dice.
@@ -266,20 +263,17 @@ class Segmentation:
         return {**use, "labels": [BACKGROUND, *task.label_names], "label_values": values}
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
-        """Label maps, without a CRF; none for a network that sees surroundings at low resolution."""
+        """Label maps, without a CRF."""
         from netwright.data.volumes.preprocessing import PreprocessingSettings
         from netwright.tasks.segmentation.postprocessing import read_fitted
 
         steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
-        surrounded = steps["low_resolution"] is not None
         values = {
             "preprocessing": steps,  # also those that an older version did not write
-            "image_channels": saved.architecture["channels"] // (2 if surrounded else 1),
+            "image_channels": saved.architecture["channels"] // (2 if steps["low_resolution"] else 1),
             "slice_axis": saved.architecture.get("slice_axis"),
             "pictures": _of_pictures(saved, steps),
         }
-        if surrounded:
-            return InferenceScript(None, values, (SURROUNDED,))
         fitted = read_fitted(saved.folder)
         without = fitted is not None and fitted.kept
         lacks = ("Without the CRF that netwright applies: labels are those of the network alone.",) * without
