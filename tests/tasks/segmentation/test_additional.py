@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy.stats import entropy
 from torch import Tensor, nn
 
+from dicom_files import affine_of, write_series
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import MemoryShortage, SettingsError, StorageError
 from netwright.tasks.outputs import ADDITIONAL
@@ -37,10 +40,18 @@ def expected(image: np.ndarray) -> np.ndarray:
     return torch.stack([values, 1 - values, 0.5 * values**2], -1).softmax(-1).numpy()
 
 
-def segmenter(spacing: tuple[float, float, float] = (1.5, 3.0, 1.5), **changes: object) -> Segmenter:
+def segmenter(spacing: Any = (1.5, 3.0, 1.5), **changes: Any) -> Segmenter:
     settings = PreprocessingSettings(spacing=spacing, pad=True, resize=False, size=SIZE, normalise="none")
     task = SegmentationTask(1, ("anterior", "posterior"), SIZE)
     return Segmenter(Pointwise(), task, (0, 1, 4), settings, torch.device("cpu"), **changes)
+
+
+def flat_segmenter(normalise: Any = "none") -> Segmenter:
+    settings = PreprocessingSettings(
+        spacing=(1, 1, 1), pad=True, resize=False, size=(12, 10, 1), normalise=normalise
+    )
+    task = SegmentationTask(1, ("anterior", "posterior"), (12, 10))
+    return Segmenter(Pointwise(), task, (0, 1, 4), settings, torch.device("cpu"), slice_axis=2)
 
 
 def volume(path: Path, shape: tuple[int, ...] = (9, 8, 7)) -> np.ndarray:
@@ -114,11 +125,7 @@ def test_every_frame_of_a_cine(tmp_path: Path) -> None:
 def test_pictures_have_pages_and_no_ml(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (10, 12), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "cell.png")
-    settings = PreprocessingSettings(
-        spacing=(1, 1, 1), pad=True, resize=False, size=(12, 10, 1), normalise="none"
-    )
-    task = SegmentationTask(1, ("anterior", "posterior"), (12, 10))
-    flat = Segmenter(Pointwise(), task, (0, 1, 4), settings, torch.device("cpu"), slice_axis=2)
+    flat = flat_segmenter()
     (written,) = flat.predict(tmp_path / "cell.png", tmp_path / "out", additional=ADDITIONAL)
     with Image.open(tmp_path / "out" / "probabilities" / "cell.tif") as pages:
         assert pages.n_frames == 3
@@ -131,6 +138,81 @@ def test_pictures_have_pages_and_no_ml(tmp_path: Path) -> None:
     labels = np.asarray(Image.open(written))
     assert [row["voxels"] for row in table(tmp_path / "out")] == [str((labels == n).sum()) for n in (1, 4)]
     assert {row["ml"] for row in table(tmp_path / "out")} == {""}
+
+
+def scan_of(kind: str, folder: Path) -> Path:
+    """An oblique scan of other axes than NIfTI's, as another program writes it."""
+    rng = np.random.default_rng(2)
+    if kind == "dicom":
+        turned = affine_of(np.array([[0.0, -1, 0], [0, 0, 1], [-1, 0, 0]]))
+        return write_series(folder / "scan", rng.integers(-2, 4, (5, 6, 7), np.int16), turned)
+    image = SimpleITK.GetImageFromArray(rng.uniform(-2, 3, (5, 6, 7)).astype(np.float32))
+    image.SetSpacing((1.5, 0.7, 2.0))
+    image.SetOrigin((3.0, -20.0, 8.0))
+    image.SetDirection(np.array([[0.6, 0, 0.8], [0, -1, 0], [0.8, 0, -0.6]]).ravel().tolist())
+    SimpleITK.WriteImage(image, folder / f"scan.{kind}")
+    return folder / f"scan.{kind}"
+
+
+def read_by_itk(scan: Path) -> SimpleITK.Image:
+    if not scan.is_dir():
+        return SimpleITK.ReadImage(scan)
+    return SimpleITK.ReadImage(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(scan)))
+
+
+@pytest.mark.parametrize("kind", ["nrrd", "mha", "dicom"])
+def test_beside_scans_of_other_formats(kind: str, tmp_path: Path) -> None:
+    """As NIfTI, whose voxels lie where SimpleITK has those of the scan."""
+    scan = scan_of(kind, tmp_path)
+    (written,) = segmenter("native").predict(scan, tmp_path / "out", additional=ADDITIONAL)
+    image = read_by_itk(scan)
+    wanted = expected(SimpleITK.GetArrayFromImage(image).astype(np.float32))
+    found = SimpleITK.ReadImage(tmp_path / "out" / "probabilities" / "scan.nii.gz")
+    np.testing.assert_allclose(
+        np.moveaxis(SimpleITK.GetArrayFromImage(found), 0, -1), wanted, rtol=1e-4, atol=1e-6
+    )
+    entropies = SimpleITK.ReadImage(tmp_path / "out" / "uncertainty" / "scan.nii.gz")
+    np.testing.assert_allclose(
+        SimpleITK.GetArrayFromImage(entropies), entropy(wanted, axis=-1) / np.log(3), rtol=1e-3, atol=1e-5
+    )
+    labels = SimpleITK.ReadImage(written)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(labels), np.array([0, 1, 4])[wanted.argmax(-1)])
+    for same in (entropies, labels):
+        for what in ("GetOrigin", "GetSpacing", "GetDirection"):
+            np.testing.assert_allclose(getattr(same, what)(), getattr(image, what)(), atol=1e-5)
+    ml = np.prod(image.GetSpacing()) / 1000
+    counts = [(wanted.argmax(-1) == index).sum() for index in (1, 2)]
+    assert [int(row["voxels"]) for row in table(tmp_path / "out")] == counts
+    np.testing.assert_allclose(
+        [float(row["ml"]) for row in table(tmp_path / "out")], np.array(counts) * ml, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_turned_pictures_are_as_they_are_shown(orientation: int, tmp_path: Path) -> None:
+    """Of a picture that an EXIF tag turns, all files have the pixels that a viewer shows."""
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 9), np.uint8)
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "cell.png", exif=tags)
+    flat = flat_segmenter(normalise="minmax")
+    (written,) = flat.predict(tmp_path / "cell.png", tmp_path / "out", additional=ADDITIONAL)
+    with Image.open(tmp_path / "cell.png") as picture:
+        shown = np.asarray(ImageOps.exif_transpose(picture)).astype(np.float32)
+    assert shown.shape == ((6, 9) if orientation == 3 else (9, 6))
+    wanted = expected((shown - shown.min()) / (shown.max() - shown.min()))
+    with Image.open(tmp_path / "out" / "probabilities" / "cell.tif") as pages:
+        for page in range(3):
+            pages.seek(page)
+            np.testing.assert_allclose(np.asarray(pages), wanted[..., page], rtol=1e-4, atol=1e-6)
+    with Image.open(tmp_path / "out" / "uncertainty" / "cell.tif") as page:
+        np.testing.assert_allclose(np.asarray(page), entropy(wanted, axis=-1) / np.log(3), atol=1e-5)
+    with Image.open(written) as labels:
+        shown_labels = np.asarray(ImageOps.exif_transpose(labels))
+    np.testing.assert_array_equal(shown_labels, np.array([0, 1, 4])[wanted.argmax(-1)])
+    assert [row["voxels"] for row in table(tmp_path / "out")] == [
+        str((shown_labels == n).sum()) for n in (1, 4)
+    ]
 
 
 def test_regions_are_as_uncertain_as_being_in_each_or_not() -> None:
