@@ -1,12 +1,12 @@
 """The memory of a whole search on large volumes, and whether the work of an epoch grows with them.
 
-    python benchmarks/search_memory.py search FOLDER [--hours 0.3] [--limit 1900]
+    python benchmarks/search_memory.py search FOLDER [--hours 0.3] [--limit 1900] [--stages]
     python benchmarks/search_memory.py epoch
 
 `search` makes four CTs of 512 x 512 x 75 voxels in FOLDER (those of `large_volumes.py`), searches on them with `auto`
 and two workers of one thread, and prints the peak of the memory of all processes of the search together: the sum of
 their proportional set sizes (PSS), in which what several processes share counts once; and of what lies at that moment
-in files that are mapped, which the system may drop.
+in files that are mapped, which the system may drop. With `--stages` all networks have two stages.
 
 `epoch` makes prepared volumes without contents, of 1, 4 and 16 times the voxels of the CTs, each with its copy at low
 resolution, and prints for an epoch of `auto`'s starting network on two of them and a validation on one: the bytes of
@@ -93,6 +93,8 @@ def search(arguments: argparse.Namespace) -> None:
             "machine.threads=1",
         ]
         command += ["--set", f"machine.memory_limit_mb={arguments.limit}"]
+        if arguments.stages:
+            command += ["--set", 'space.fixed={"low_resolution": true}']
         begun = time.perf_counter()
         process = subprocess.Popen(command, env=environment)
         peak = PeakOfAll(process.pid)
@@ -211,6 +213,7 @@ def main() -> None:
     one.add_argument("folder", type=Path)
     one.add_argument("--hours", type=float, default=0.3)
     one.add_argument("--limit", type=float, default=1900.0)
+    one.add_argument("--stages", action="store_true")
     one.set_defaults(run=search)
     commands.add_parser("epoch").set_defaults(run=epoch)
     arguments = parser.parse_args()

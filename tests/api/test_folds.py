@@ -124,6 +124,14 @@ def test_volumes_are_segmented_by_the_mean_of_the_folds(dataset: Path, tmp_path:
     assert (
         f"Out of fold, segnas4 reaches {mean:.3f} Dice (95 % interval" in together.folder.report.read_text()
     )
+    folds = [
+        np.nanmean(
+            [np.nanmean(list(case.values())) for case in read_results(run.folder)[0]["scores"].values()]
+        )
+        for run in runs
+    ]
+    spread = f"the means of the 2 folds are {np.mean(folds):.3f} ± {np.std(folds, ddof=1):.3f} (standard"
+    assert spread in together.folder.report.read_text()
     image = np.random.default_rng(0).normal(size=(1, 20, 24, 22)).astype(np.float32)
     members = [load_trained(run.folder.winner, run.settings, "cpu").probabilities(image) for run in runs]
     np.testing.assert_allclose(together.network().probabilities(image), np.mean(members, 0), atol=1e-5)

@@ -105,17 +105,24 @@ class Comparison:
         labels: what each case has scores for: labels, classes, or the metrics of restored images.
         metric: what the scores are.
         batch_size: for the contestants' times of a batch.
+        of_regions: whether ``labels`` are regions of a segmentation.
     """
 
     contestants: tuple[Contestant, ...]
     labels: tuple[str, ...]
     metric: Metric
     batch_size: int | None = None
+    of_regions: bool = False
 
     @cached_property
     def summaries(self) -> tuple[Summary, ...]:
         """The contestants in numbers."""
         return summarise(self.contestants, self.labels, self.metric)
+
+    @property
+    def scored(self) -> str:
+        """What there are scores for, as a word for one of them."""
+        return "region" if self.of_regions else "label"
 
     @property
     def counted(self) -> Metric:

@@ -291,6 +291,9 @@ def test_from_inspection_to_report(folder: Path, netwright: Callable[..., Any], 
             np.testing.assert_allclose(list(scores.values()), dice_of_masks(*masks))
     page = (run / "report.html").read_text()
     assert "core (label 1, enhancing; written as label 1)" in page
+    assert "mean of regions" in page
+    assert "mean of labels" not in page
+    assert "surface of a region" in page
     assert "12.5 % of the voxels, which are in no loss and in no score" in page
 
 

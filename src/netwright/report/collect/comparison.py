@@ -22,7 +22,13 @@ from netwright.training.outcome import Outcome
 
 
 def comparison_of(
-    folder: RunFolder, settings: RunSettings, space: Space, columns: tuple[str, ...], metric: str
+    folder: RunFolder,
+    settings: RunSettings,
+    space: Space,
+    columns: tuple[str, ...],
+    metric: str,
+    *,
+    of_regions: bool = False,
 ) -> Comparison:
     """The comparison so far.
 
@@ -32,9 +38,10 @@ def comparison_of(
         space: that the run searches.
         columns: what each case has scores for.
         metric: of the task.
+        of_regions: whether these columns are regions of a segmentation.
     """
     contestants = tuple(contestant_of(folder, result, space) for result in read_results(folder))
-    return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size)
+    return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size, of_regions)
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:

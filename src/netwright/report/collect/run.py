@@ -82,7 +82,9 @@ def report_page(
     space = space_to_show(folder, settings, records)
     best = best_of(records)
     task = TASKS[run_data.prepared.task]
-    comparison = comparison_of(folder, settings, space, task.score_names(run_data.prepared), task.metric)
+    shown = problem_of(settings, run_data.prepared).task
+    columns, regions = task.score_names(run_data.prepared), bool(getattr(shown, "regions", ()))
+    comparison = comparison_of(folder, settings, space, columns, task.metric, of_regions=regions)
     run = ReportedRun(settings, comparison, folder.winner / "predictions", run_data.prepared, run_data.test)
     path = probability_path(folder, settings, best)
     search = SearchCourse(
@@ -102,7 +104,7 @@ def report_page(
         *(() if path is None else (one_shot_section(path),)),
         *race_sections(racers_of(folder, settings, records), search.reward_name, final_choice_of(folder)),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
-        *space_sections(space, records, best, problem_of(settings, run_data.prepared).task),
+        *space_sections(space, records, best, shown),
         repetition_section(_commands(folder, settings), settings.to_yaml(), notes),
     )
     title = f"{settings.recipe} on {run_data.dataset.name}"

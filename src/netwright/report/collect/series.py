@@ -8,6 +8,7 @@ from pathlib import Path
 from netwright.report.collect.compared_page import write_compared
 from netwright.report.collect.runs import compare_runs
 from netwright.report.compared import ComparedRuns
+from netwright.report.draw.compared import spread_words
 from netwright.report.metrics import metric_named
 from netwright.runs.folder import RunFolder
 from netwright.runs.series import begun_runs, ensemble_metrics, read_plan
@@ -45,11 +46,16 @@ def ensemble_words(root: Path, compared: ComparedRuns) -> Iterator[str]:
     metric, first, tested = compared.metric, compared.rows[0], ensemble_metrics(root)
     if tested is None:
         score = first.over_cases
-        interval = metric.interval(score.low, score.high)
+        interval, folds = metric.interval(score.low, score.high), len(first.runs)
         yield (
             f"Out of fold, {first.title} reaches {metric.value(score.mean)} {metric.name}"
             + (f" (95 % interval {interval})" if interval else "")
             + f": each of {metric.count(first.cases)} was tested by a network that had not seen it."
+        )
+        yield (
+            f"The interval is over the {metric.cases}. It does not hold that other training {metric.cases} or "
+            f"a second search would give other networks: the means of the {folds} folds are "
+            f"{spread_words(first.score, metric.value)} (standard deviation)."
         )
         yield "The networks of all folds, used as one, have seen every case, so they are not tested together."
         return

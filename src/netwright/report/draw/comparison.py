@@ -53,7 +53,7 @@ def _networks(comparison: Comparison) -> Table:
     metric = comparison.metric
     columns = tuple(label for label in comparison.labels if label != metric.column)
     own_columns = () if _wide(comparison) else columns
-    measured = () if metric.column else ("top-1" if metric.classifies else "mean of labels",)
+    measured = () if metric.column else ("top-1" if metric.classifies else f"mean of {comparison.scored}s",)
     head = (
         Cell("network"),
         Cell(metric.name, measured, number=True),

@@ -18,26 +18,25 @@ from netwright.tasks.segmentation.metrics.surface_distance import (
     undefined_distances,
 )
 
-MEAN = "mean of labels"
-
 CAPTION = (
-    "The distance between the predicted and the true surface of a label: the larger of the 95th percentiles "
+    "The distance between the predicted and the true surface of a {scored}: the larger of the 95th percentiles "
     "in both directions; smaller is better; in pixels if pictures have no physical size. Means over the test "
-    "cases in which truth and prediction both have the label, with 95 % bootstrap intervals over {cases}."
+    "cases in which truth and prediction both have it, with 95 % bootstrap intervals over {cases}."
 )
-UNDEFINED = (
-    " “Without”: cases without a distance, because only the truth or only the prediction has the label."
-)
+UNDEFINED = " “Without”: cases without a distance, because only the truth or only the prediction has it."
 
 
 def distances_section(comparison: Comparison) -> Section:
     """A table within the section of the comparison; empty where no network has distances."""
-    table = distance_table(comparison.contestants, comparison.labels)
+    table = distance_table(comparison.contestants, comparison.labels, comparison.scored)
     blocks: tuple[Block, ...] = ()
     if table is not None:
-        head = (Cell("label"), *(Cell(title, ("mm",), number=True) for title in table["titles"]))
+        head = (Cell(comparison.scored), *(Cell(title, ("mm",), number=True) for title in table["titles"]))
         rows = tuple(Row((Cell(row["label"]), *map(_cell, row["cells"]))) for row in table["rows"])
-        caption = CAPTION.format(cases=comparison.counted.cases) + UNDEFINED * table["any_undefined"]
+        caption = (
+            CAPTION.format(cases=comparison.counted.cases, scored=comparison.scored)
+            + UNDEFINED * table["any_undefined"]
+        )
         blocks = (
             Heading("Hausdorff distance, 95 %"),
             Table(head, rows, scrolls=True),
@@ -51,9 +50,16 @@ def _cell(cell: dict[str, Any]) -> Cell:
     return Cell(cell["mean"], (cell["interval"], without), number=True, strong=True)
 
 
-def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> dict[str, Any] | None:
+def distance_table(
+    contestants: Sequence[Contestant], labels: Sequence[str], scored: str = "label"
+) -> dict[str, Any] | None:
     """The Hausdorff distance of every network: ``titles`` of columns, and ``rows`` of a label each with its cells, the
     mean of the labels first; None where no network has distances, as in runs of early versions.
+
+    Args:
+        contestants: the networks.
+        labels: or regions.
+        scored: what they are called, one of them.
     """
     measured = [c for c in contestants if c.details.get(HAUSDORFF)]
     if not measured:
@@ -63,7 +69,7 @@ def distance_table(contestants: Sequence[Contestant], labels: Sequence[str]) -> 
         "titles": [formatting.sentence_case(c.title) for c in measured],
         "rows": [
             {"label": label, "cells": [column[row] for column in columns]}
-            for row, label in enumerate((MEAN, *labels))
+            for row, label in enumerate((f"mean of {scored}s", *labels))
         ],
         "any_undefined": any(cell["undefined"] for column in columns for cell in column),
     }
