@@ -20,7 +20,7 @@ from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.volumes.slices import SliceSettings
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES
-from netwright.settings import RaceSettings
+from netwright.settings import RaceSettings, StartFromSettings
 from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
@@ -85,6 +85,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("training.early.", EarlyTermination),
     ("supernet.", SupernetSettings),
     ("race.", RaceSettings),
+    ("start_from.", StartFromSettings),
 ]
 """Tables whose settings depend on what is chosen, and what takes them."""
 
@@ -115,7 +116,9 @@ def options() -> dict[str, Any]:
 
 
 def _plain_list(value: Any) -> Any:
-    """A default as YAML has it; a dataclass tells of no value that it makes for each instance."""
+    """A default as YAML has it; a dataclass tells of no value that it makes for each instance, and some have none."""
+    if value is inspect.Parameter.empty:
+        return None
     if repr(value) == "<factory>":
         return {}
     return list(value) if isinstance(value, tuple) else value

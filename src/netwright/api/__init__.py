@@ -127,7 +127,13 @@ def create_run(
         remember_code(settings.space)
         begun = begin_study(settings, context.splits, context.folder)
         if begun is not None:
-            made = create_run_folder(context.folder, begun, context.splits, numbered=output is None)
+            made = create_run_folder(
+                context.folder,
+                begun,
+                context.splits,
+                numbered=output is None,
+                weights=context.start_weights,
+            )
             return Run(made, trust_code=user.trust_code)
         there = find_study(settings.storage, context.folder, named=named)
     assert there is not None

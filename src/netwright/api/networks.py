@@ -12,6 +12,7 @@ from netwright.files import remove_partial
 from netwright.models.export.base import ExportData
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder, held
+from netwright.runs.start import start_weights
 from netwright.runs.trials import TrialRecord, best_of
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
@@ -120,6 +121,7 @@ def train_trial(
             seed=derive_seed(settings.seed, "trial", record.number),
             folder=own,
             memory_limit_mb=settings.machine.whole_memory_mb,
+            weights=start_weights(folder, settings),
         ),
         (),
     )

@@ -57,6 +57,7 @@ def read_user_settings(
     cpus_per_trial: int | None = None,
     from_plans: Path | None = None,
     plans_configuration: str = "",
+    start_from: Path | None = None,
     **options: Any,
 ) -> UserSettings:
     """The settings that the options ask for, checked as far as texts can be.
@@ -80,6 +81,7 @@ def read_user_settings(
         "machine.ray_address": ray_address,
         "machine.gpus_per_trial": gpus_per_trial,
         "machine.cpus_per_trial": cpus_per_trial,
+        "start_from.path": None if start_from is None else str(start_from),
     }
     named: dict[str, Any] = {}
     if from_plans is not None:

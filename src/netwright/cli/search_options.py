@@ -153,6 +153,15 @@ class WishOptions:
     plans_configuration: Annotated[
         str, typer.Option("--plans-configuration", metavar="NAME", help="Which configuration of these plans.")
     ] = "3d_fullres"
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--start-from",
+            metavar="RUN",
+            help="Start from another run's best choices, and from its weights where they fit; or a safetensors file of "
+            "weights alone, e.g. for --network.",
+        ),
+    ] = None
     limits: Annotated[
         list[str] | None,
         typer.Option(

@@ -106,6 +106,8 @@ def plan_lines(plan: Plan | OneShotPlan, dataset: Path, options: Sequence[str] =
     )
     if plan.parts:
         yield f"parts      {plan.parts}; {plan.test_cases} test cases"
+    if isinstance(plan, Plan):
+        yield from (f"start      {text}" for text in plan.started_from)
     if plan.prepared is not None:
         yield from (f"{name:<10} {text}" for name, text in plan.prepared.lines())
     yield from _one_shot_lines(plan) if isinstance(plan, OneShotPlan) else _candidate_lines(plan)

@@ -20,10 +20,12 @@ from netwright.files import read_json
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
+from netwright.runs.start import start_weights
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import candidate_job
 from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings
+from netwright.spaces import make_space
 from netwright.spaces.base import Space
 from netwright.training.files import LOG
 from netwright.training.outcome import Status
@@ -46,6 +48,19 @@ def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
     return max(settings.race.first_seconds, 3600.0 * (settings.budget.hours or 0.0) - beside)
 
 
+def space_alone(settings: RunSettings, space: Space) -> Space:
+    """The space whose starting choice is the default: without what was taken over from another run, unless it is said.
+
+    Args:
+        settings: of the run.
+        space: that was searched.
+    """
+    start, options = settings.start_from, settings.space.options
+    if start is None or start.default_alone or not start.choices or "start" not in options:
+        return space
+    return make_space(settings.space.model_copy(update={"start": start.own_start}))
+
+
 def compare_default_alone(
     folder: RunFolder,
     settings: RunSettings,
@@ -64,6 +79,7 @@ def compare_default_alone(
         executor: runs the training.
         on_tick: called about twice a second.
     """
+    space = space_alone(settings, space)
     seconds = seconds_alone(settings, len(run_data.data.validation), len(run_data.test))
     path = folder.contestant(ALONE) / RESULT
     if is_done(folder, ALONE) and read_json(path)["share_seconds"] == seconds:
@@ -96,7 +112,7 @@ def _job(
     seconds: float,
     device: str,
 ) -> ContestantJob:
-    protocol = protocol_of(settings, space, entry.choice)
+    protocol, start = protocol_of(settings, space, entry.choice), settings.start_from
     job = candidate_job(
         settings,
         run_data.data,
@@ -105,6 +121,7 @@ def _job(
         seed=derive_seed(settings.seed, "trial", 0),  # the default begins the race
         folder=folder.contestant(ALONE),
         device=device,
+        weights=start_weights(folder, settings) if start is not None and start.default_alone else None,
     )
     protocol = replace(job.protocol, threads=settings.machine.threads * joins_of(settings))
     return ContestantJob(replace(job, protocol=protocol, keep_checkpoint=True), run_data.test)

@@ -202,8 +202,8 @@ def measured_cost(
     from torch.utils.flop_counter import FlopCounterMode
 
     from netwright.training.cost import FLOAT_BYTES
+    from netwright.training.inference_time import inference_ms
     from netwright.training.memory import BYTES_PER_MB
-    from netwright.training.trial import inference_ms
 
     image = torch.zeros((1, task.channels, *task.size), device=device)
     network.to(device).eval()

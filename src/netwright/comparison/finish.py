@@ -254,13 +254,19 @@ class Finish:
         words += ", mirrored" * bool(choice["mirror_axes"])
         default = next((c for c in self._candidates if c.default), None)
         alone = len(choice["members"]) == 1 and first is default
-        title = "the default" if alone else "the searched network"
+        start = self._settings.start_from
+        usual = (
+            "the default"
+            if start is None or not start.choices
+            else f"the best of {start.path.name}, trained here"
+        )
+        title = usual if alone else "the searched network"
         entries = [(Entry(SEARCHED, title, first.choice, None, SEARCHED, words), first)]
         if default is not None and not any(map(self._is_readable, default.complete)):
             reason = "its files cannot be read, so the default is not tested"
             choice["left_out"] = [*choice["left_out"], {"name": str(default.number), "reason": reason}]
         elif default is not None and not alone:
-            entry = Entry(DEFAULT, "the default", default.choice, None, None, default.words)
+            entry = Entry(DEFAULT, usual, default.choice, None, None, default.words)
             entries.append((entry, default))
         return entries
 

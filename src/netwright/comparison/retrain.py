@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from netwright.comparison.contestants import SEARCHED, Entry
+from netwright.comparison.contestants import ORIGINAL, SEARCHED, Entry
 from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetWarning, SettingsError
 from netwright.execution import heartbeat
@@ -21,6 +21,7 @@ from netwright.models.store import describe_trained, load_trained
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
+from netwright.runs.start import start_weights
 from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.settings import RunSettings
@@ -176,6 +177,14 @@ class FinalComparison:
                 # Not before the result is stored. An entry that crashed is tried again, and goes on from it.
                 remove_checkpoint(self._folder.contestant(done.job.key.name) / CHECKPOINT)
 
+    def _starts(self, entry: Entry) -> bool:
+        """Whether an entry begins with the weights that the search started from: the others are what one has without.
+
+        A network of the user's own has the user's own weights.
+        """
+        start = self._settings.start_from
+        return entry.name == SEARCHED or (entry.name == ORIGINAL and start is not None and not start.choices)
+
     def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
         settings = self._settings
         own = settings if entry.reference is not None else with_own_training(settings, entry.choice)
@@ -188,6 +197,7 @@ class FinalComparison:
             seed=derive_seed(settings.seed, "verdict", entry.name),
             folder=self._folder.contestant(entry.name),
             device=device,
+            weights=start_weights(self._folder, settings) if self._starts(entry) else None,
         )
         return ContestantJob(
             replace(job, training=cases_of(settings, self._data), reference=entry.reference),

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.given_parts import GivenParts
 from netwright.data.splits import Splits
+from netwright.planning.other_run import OtherRun
 from netwright.planning.user_settings import UserSettings
+from netwright.runs.data import KnownCases
 
 if TYPE_CHECKING:
     from netwright.training.problem import NetworkTask
@@ -38,6 +40,9 @@ class Context:
         prepared: the dataset, prepared.
         task: what networks get, and what they must give.
         splits: the parts of the dataset.
+        other: a run to start from; None: there is none.
+        known: the cases that it has, too; None: not looked for.
+        start_weights: a file that networks begin with; None: they begin anew.
     """
 
     user: UserSettings = field(default_factory=UserSettings)
@@ -53,6 +58,9 @@ class Context:
     given: GivenParts | None = field(default=None, init=False)
     prepared: AnyPrepared = field(init=False)
     task: NetworkTask = field(init=False)
+    other: OtherRun | None = field(default=None, init=False)
+    known: KnownCases | None = field(default=None, init=False)
+    start_weights: Path | None = field(default=None, init=False)
     splits: Splits = field(init=False)
 
     @property

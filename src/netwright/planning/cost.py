@@ -63,6 +63,7 @@ class Plan:
         test_cases: how many there are.
         parts: which parts are not drawn by chance, in words; empty: all are drawn.
         prepared: the sizes of the prepared volumes; None: pictures, or slices of volumes.
+        started_from: what is taken over from another run, in words; empty: nothing.
     """
 
     recipe: str
@@ -90,6 +91,7 @@ class Plan:
     test_cases: int = 0
     parts: str = ""
     prepared: PreparedSizes | None = None
+    started_from: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -180,6 +182,7 @@ def make_plan(
         exploration=exploration_episodes(settings),
         race_hours=None if settings.race is None else settings.budget.hours,
         race_compares=settings.race is not None and settings.race.compare == "full",
+        started_from=() if settings.start_from is None else settings.start_from.told,
     )
 
 

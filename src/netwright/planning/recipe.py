@@ -13,6 +13,7 @@ from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
+from netwright.runs.folder import open_run_folder
 from netwright.settings.old_names import warn_of_old_names
 from netwright.spaces.kinds import KINDS
 from netwright.tasks import TASKS
@@ -98,6 +99,9 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     """
     if "space.network" in user.user_set():
         return "marl"
+    start = user.values().get("start_from.path")
+    if start is not None and (Path(str(start)).expanduser() / "run.yaml").is_file():
+        return open_run_folder(Path(str(start)).expanduser()).settings().recipe
     space = user.values().get("space.name")
     same_space = [
         name

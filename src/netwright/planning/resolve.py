@@ -50,6 +50,7 @@ from netwright.planning.race import (
 )
 from netwright.planning.recipe import choose_space, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
+from netwright.planning.start_from import find_start, keep_parts, take_over
 from netwright.planning.task_settings import (
     choose_loss,
     choose_metric,
@@ -61,6 +62,7 @@ from netwright.runs.folder import default_output, require_new_folder
 from netwright.runs.trust import require_trusted
 from netwright.searches.components import require_components
 from netwright.searches.one_shot import require_searchable, require_shared
+from netwright.settings import first_choices
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
 
@@ -145,6 +147,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("length of a one-shot search", choose_one_shot_length),
         ("epochs in place of steps", drop_steps),
         ("the rival's folder", find_rival),
+        ("what to start from", find_start),
         ("workers", choose_workers),
         ("memory of a worker", choose_memory_limit),
         ("a search whose trainings go on has a limit of time", require_race),
@@ -165,6 +168,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     Chapter.DATA: (
         ("the dataset is opened", open_dataset),
         ("parts that the user gives", read_parts),
+        ("cases of another run keep their parts", keep_parts),
         ("the space for the task", choose_space),
         ("the recipe is for such data", require_recipe),
         ("volumes or slices", choose_slices),
@@ -183,6 +187,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("loss", choose_loss),
         ("metric", choose_metric),
         ("training, validation and test cases", split_dataset),
+        ("what another run has found is taken over", take_over),
         ("labels of the objective can be validated", require_validation_labels),
         ("there are validation cases enough to tell a difference", warn_of_few_cases),
         (
@@ -216,4 +221,4 @@ def take_steps(draft: Draft, context: Context, *chapters: Chapter) -> None:
 
 
 def _require_sampler(draft: Draft) -> None:
-    make_sampler(draft.strategy, make_space(draft.space), draft.seed)
+    make_sampler(draft.strategy, make_space(draft.space), draft.seed, first_choices(draft.start_from))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
 from netwright.data.given_parts import GivenParts
 from netwright.data.open import KINDS, digests_any, open_any, prepare_any
-from netwright.data.splits import Splits
+from netwright.data.splits import PARTS, Part, Splits
 from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
 from netwright.runs.cache import cache_root
@@ -143,15 +143,9 @@ def unseen_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> 
         splits: of the run.
     """
     seen, test = set(splits.training) | set(splits.validation), set(splits.test)
-    try:
-        own: AnyDataset | None = open_own(settings)
-    except (DatasetError, OSError):
-        own = None
+    own = _own_dataset(settings)
     contents = digests_any(dataset, available_cores())
-    known = None if own is None or own.kind != dataset.kind else _names_by_content(own, seen, test)
-    own_names = {
-        name: name if known is None else known.get(content, "") for name, content in contents.items()
-    }
+    own_names = _own_names(contents, dataset, own, seen, test)
     met = {name for name, own_name in own_names.items() if own_name in seen}
     related = _of_patients(dataset, own, splits, met)
     kept = tuple(name for name in contents if name not in met and name not in related)
@@ -181,6 +175,70 @@ def nothing_unseen(dataset: Path | str, unseen: Unseen) -> str:
         f"{told} {unseen.of_patients} were left out because their patients are named like those of the run's training "
         "and validation parts; if they are others, rename them."
     )
+
+
+@dataclass(frozen=True)
+class KnownCases:
+    """The cases of a dataset that a run has, too.
+
+    Args:
+        parts: the part that each has in that run.
+        by_name: whether they are recognised by their names, because the run's dataset is gone.
+    """
+
+    parts: Mapping[str, Part]
+    by_name: bool
+
+
+def known_cases(dataset: AnyDataset, settings: RunSettings, splits: Splits) -> KnownCases:
+    """The cases of a dataset that another run has in one of its parts, recognised as in `unseen_cases`.
+
+    Args:
+        dataset: any.
+        settings: of the run.
+        splits: of the run.
+    """
+    seen, test = set(splits.training) | set(splits.validation), set(splits.test)
+    part_of = {name: part for part, names in _parts(splits).items() for name in names}
+    own = _own_dataset(settings)
+    if own is not None and own.kind == dataset.kind and own.root.resolve() == dataset.root.resolve():
+        return KnownCases({name: part_of[name] for name in dataset.names if name in part_of}, by_name=False)
+    there = own is not None and own.kind == dataset.kind
+    contents = digests_any(dataset, available_cores()) if there else dict.fromkeys(dataset.names, "")
+    names = _own_names(contents, dataset, own, seen, test)
+    return KnownCases({new: part_of[old] for new, old in names.items() if old in part_of}, by_name=not there)
+
+
+def _parts(splits: Splits) -> dict[Part, tuple[str, ...]]:
+    return dict(zip(PARTS, (splits.training, splits.validation, splits.test), strict=True))
+
+
+def _own_dataset(settings: RunSettings) -> AnyDataset | None:
+    """The dataset of a run; None where it is gone."""
+    try:
+        return open_own(settings)
+    except (DatasetError, OSError):
+        return None
+
+
+def _own_names(
+    contents: Mapping[str, str],
+    dataset: AnyDataset,
+    own: AnyDataset | None,
+    seen: set[str],
+    test: set[str],
+) -> dict[str, str]:
+    """The name that each case of a dataset has in a run; "" where the run does not have it.
+
+    Args:
+        contents: digest of each case.
+        dataset: with these cases.
+        own: that of the run; None: it is gone, and cases are known by their names.
+        seen: the run's training and validation cases.
+        test: its test cases.
+    """
+    known = None if own is None or own.kind != dataset.kind else _names_by_content(own, seen, test)
+    return {name: name if known is None else known.get(content, "") for name, content in contents.items()}
 
 
 def _of_patients(dataset: AnyDataset, own: AnyDataset | None, splits: Splits, met: Set[str]) -> set[str]:

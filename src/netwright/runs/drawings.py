@@ -20,7 +20,7 @@ from netwright.files import read_json, write_json
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import TrialRecord, best_of, copied_study, network_key, path_of
 from netwright.runs.trust import names_code
-from netwright.settings import RunSettings
+from netwright.settings import RunSettings, first_choices
 from netwright.spaces import make_space
 from netwright.spaces.base import AgentGraph, Choice, Diagram, Edge, Layered, Node, Space, TaskShape, Value
 from netwright.strategies.makers import make_sampler
@@ -161,7 +161,12 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
         RunError: the database is damaged.
     """
     plain = isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
-    return copied_study(folder, None if plain else make_sampler(settings.strategy, space, settings.seed))
+    return copied_study(
+        folder,
+        None
+        if plain
+        else make_sampler(settings.strategy, space, settings.seed, first_choices(settings.start_from)),
+    )
 
 
 def lacks_drawings(space: Space) -> bool:

@@ -21,8 +21,10 @@ from netwright.errors import FolderTaken, RunError, StorageError
 from netwright.files import read_json, remove_partial, write_json, write_text
 from netwright.runs.versions import made_with
 from netwright.settings import MADE_WITH, RunSettings, read_settings
+from netwright.training.files import WEIGHTS
 
 LOCK_TRIES = 20
+START = "start"
 SERIES = "series.json"
 """In the folder of a series of runs: how many runs there are to be, and of which folds."""
 
@@ -67,6 +69,11 @@ class RunFolder:
     def shared(self) -> Path:
         """The files of a search inside one training: checkpoint and snapshots."""
         return self.root / "supernet"
+
+    @property
+    def start_weights(self) -> Path:
+        """The weights of another network that this run's networks begin with, if it was started from one."""
+        return self.root / START / WEIGHTS
 
     def trained(self, number: int) -> Path:
         """The folder of a trial's network from ``train``."""
@@ -216,7 +223,7 @@ def require_new_folder(root: Path) -> None:
 
 def _left_by_a_kill(name: str) -> bool:
     """Whether a file was left by a process that was killed while it made the folder, before it wrote the settings."""
-    return name in ("splits.json", "run.lock") or name.startswith((".splits.json.", ".run.yaml."))
+    return name in ("splits.json", "run.lock", START) or name.startswith((".splits.json.", ".run.yaml."))
 
 
 def default_output(dataset: Path, recipe: str) -> Path:
@@ -236,7 +243,12 @@ def _numbered(base: Path) -> Path:
 
 
 def create_run_folder(
-    root: Path, settings: RunSettings, splits: Splits, *, numbered: bool = False
+    root: Path,
+    settings: RunSettings,
+    splits: Splits,
+    *,
+    numbered: bool = False,
+    weights: Path | None = None,
 ) -> RunFolder:
     """Makes a new run folder. If several processes want the same folder at once, one gets it and the others are
     refused.
@@ -251,6 +263,7 @@ def create_run_folder(
         settings: the settings of the run.
         splits: the parts of its dataset.
         numbered: where the folder is taken, make one whose name ends in a number.
+        weights: a file that its networks begin with, which is copied; None: they begin anew.
 
     Raises:
         FolderTaken: the folder is not empty.
@@ -260,19 +273,19 @@ def create_run_folder(
     folder = root
     while True:
         try:
-            return _created(folder, settings, splits)
+            return _created(folder, settings, splits, weights)
         except FolderTaken:
             if not numbered:
                 raise
             folder = _numbered(root)
 
 
-def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+def _created(root: Path, settings: RunSettings, splits: Splits, weights: Path | None) -> RunFolder:
     require_new_folder(root)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         if root.exists():
-            return _filled(root, settings, splits)
+            return _filled(root, settings, splits, weights)
         making = root.with_name(f".{root.name}.{os.getpid()}.{secrets.token_hex(4)}")
         making.mkdir()
     except OSError as error:
@@ -280,7 +293,7 @@ def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
             f"{root} cannot be made ({error.strerror or error}). Name another folder with -o."
         ) from error
     try:
-        _write_new(RunFolder(making), settings, splits)
+        _write_new(RunFolder(making), settings, splits, weights)
         making.rename(root)
     except OSError as error:
         require_new_folder(root)
@@ -292,16 +305,19 @@ def _created(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
     return RunFolder(root)
 
 
-def _filled(root: Path, settings: RunSettings, splits: Splits) -> RunFolder:
+def _filled(root: Path, settings: RunSettings, splits: Splits, weights: Path | None) -> RunFolder:
     """Makes a run in an existing folder."""
     folder = RunFolder(root)
     with folder.locked():
         require_new_folder(root)  # another process may have filled it before this one got the lock
-        _write_new(folder, settings, splits)
+        _write_new(folder, settings, splits, weights)
     return folder
 
 
-def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits) -> None:
+def _write_new(folder: RunFolder, settings: RunSettings, splits: Splits, weights: Path | None) -> None:
+    if weights is not None:
+        folder.start_weights.parent.mkdir(exist_ok=True)
+        shutil.copyfile(weights, folder.start_weights)
     write_json(folder.splits_file, splits.to_dict())
     stated = yaml.safe_dump({MADE_WITH: made_with()}, sort_keys=False, allow_unicode=True)
     write_text(folder.settings_file, _with_own_parts(folder, settings).to_yaml() + stated)

@@ -18,6 +18,7 @@ from netwright.runs.folder import RunFolder, create_run_folder, default_folder, 
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
 from netwright.runs.room import memory_for, workers_for
+from netwright.runs.start import found_again
 from netwright.runs.status import FINISHED
 from netwright.settings import RunSettings, override, parse_settings
 
@@ -80,7 +81,9 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
     own = _own(settings, given, place)
     if works:
         own = _for_this_machine(own, given)
-    folder = create_run_folder(root, own, splits, numbered=output is None)
+    folder = create_run_folder(
+        root, own, splits, numbered=output is None, weights=found_again(own) if works else None
+    )
     if kept.finished is not None:
         write_json(folder.root / FINISHED, {"finished_in": kept.finished})
     return folder

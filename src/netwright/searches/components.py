@@ -17,7 +17,7 @@ from netwright.objective import ObjectiveSettings
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import place_of
 from netwright.runs.storage import open_storage
-from netwright.settings import RunSettings
+from netwright.settings import RunSettings, first_choices
 from netwright.spaces import make_space, space_maker, takes_task
 from netwright.spaces.base import Choice, SetsTraining, Space
 from netwright.spaces.layerwise.factory import load_factory
@@ -100,7 +100,7 @@ def open_study(folder: RunFolder, settings: RunSettings, storage: BaseStorage | 
     return optuna.create_study(
         storage=open_storage(folder) if storage is None else storage,
         study_name=place_of(folder).study,
-        sampler=make_sampler(settings.strategy, space, settings.seed),
+        sampler=make_sampler(settings.strategy, space, settings.seed, first_choices(settings.start_from)),
         direction="maximize",
         load_if_exists=True,
     )

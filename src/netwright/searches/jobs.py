@@ -32,7 +32,7 @@ class CandidateJob:
     earlier part of the training, to go on from. ``stop_after`` is the epoch after which this part ends, though the
     protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part. ``cost`` is what
     an earlier part measured; None: it is measured now. ``begin_again`` says whether the training begins again where
-    ``resume_from`` is missing or damaged.
+    ``resume_from`` is missing or damaged. ``weights`` is a file that the network begins with, as far as it fits.
     """
 
     settings: RunSettings
@@ -51,6 +51,7 @@ class CandidateJob:
     keep_checkpoint: bool = False
     cost: Cost | None = None
     begin_again: bool = False
+    weights: Path | None = None
 
 
 def candidate_job(
@@ -62,6 +63,7 @@ def candidate_job(
     seed: int,
     folder: Path,
     device: str,
+    weights: Path | None = None,
 ) -> CandidateJob:
     """The job of a choice, with the threads and the memory of a worker.
 
@@ -73,6 +75,7 @@ def candidate_job(
         seed: of all its random numbers.
         folder: where curves and weights go.
         device: where it is trained.
+        weights: a file that the network begins with, as far as it fits; None: it begins anew.
     """
     return CandidateJob(
         settings=settings,
@@ -85,6 +88,7 @@ def candidate_job(
         seed=seed,
         folder=folder,
         memory_limit_mb=settings.machine.memory_limit_mb,
+        weights=weights,
     )
 
 
@@ -176,4 +180,5 @@ def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
         stop_after=job.stop_after,
         checkpoints=checkpoints,
         cost=job.cost,
+        weights=job.weights,
     ).to_dict()

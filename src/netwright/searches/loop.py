@@ -25,6 +25,7 @@ from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.folder import RunFolder
+from netwright.runs.start import start_weights
 from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
@@ -339,6 +340,7 @@ class Search:
             seed=derive_seed(settings.seed, "trial", trial.number),
             folder=self._folder.trial(trial.number),
             device=device,
+            weights=start_weights(self._folder, settings),
         )
         return replace(job, limited=True)
 

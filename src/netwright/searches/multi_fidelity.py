@@ -25,6 +25,7 @@ from netwright.runs.candidates import TrainedCandidate, candidates_of
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
+from netwright.runs.start import start_weights
 from netwright.runs.trials import (
     CONTINUES,
     DEFAULT,
@@ -315,6 +316,7 @@ class MultiFidelitySearch:
             seed=derive_seed(settings.seed, "trial", part.root),
             folder=self._folder.trial(part.trial.number),
             device=device,
+            weights=start_weights(self._folder, settings),
         )
         if part.joined:
             threads = settings.machine.threads * self._joins

@@ -6,6 +6,7 @@ the run folder as ``run.yaml``.
 
 from netwright.settings.assignments import override, read_assignments
 from netwright.settings.reading import MADE_WITH, parse_settings, read_settings, unusable
+from netwright.settings.start_from import StartFromSettings, first_choices
 from netwright.settings.storage import StorageSettings
 from netwright.settings.tables import (
     BudgetSettings,
@@ -29,10 +30,12 @@ __all__ = [
     "RaceSettings",
     "RunSettings",
     "SpecSettings",
+    "StartFromSettings",
     "StorageSettings",
     "TerminationSettings",
     "TrainSettings",
     "VerdictSettings",
+    "first_choices",
     "override",
     "parse_settings",
     "read_assignments",

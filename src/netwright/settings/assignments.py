@@ -23,6 +23,7 @@ _OPTIONAL_TABLES = (
     ("inpainting",),
     ("supernet",),
     ("race",),
+    ("start_from",),
     ("space", "values"),
     ("training", "early"),
     ("training", "augmentation"),

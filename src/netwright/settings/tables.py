@@ -18,6 +18,7 @@ from netwright.data.volumes.regions import with_numbers
 from netwright.data.volumes.slices import SliceSettings
 from netwright.execution.base import Cluster
 from netwright.objective import ObjectiveSettings
+from netwright.settings.start_from import StartFromSettings
 from netwright.settings.storage import StorageSettings
 from netwright.supernet.settings import SupernetSettings
 from netwright.training.config import Schedule, TrainingProtocol
@@ -408,6 +409,9 @@ class RunSettings(_Model):
     race: RaceSettings | None = Field(
         default=None,
         description="a search whose trainings go on; `null`: each candidate is trained once",
+    )
+    start_from: StartFromSettings | None = Field(
+        default=None, description="another run, or weights, to start from; `null`: the search begins anew"
     )
     termination: TerminationSettings = Field(
         default_factory=TerminationSettings, description="thresholds of early termination that are measured"

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from netwright.docstrings import argument_descriptions
 from netwright.spec import Maker, Spec, entry_of, make, require_options
 from netwright.strategies import STRATEGIES, policy_gradient, q_learning
+from netwright.strategies.first_choices import FirstChoices
 from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import StrategySampler
 from netwright.strategies.variants import Variants, variant_class
@@ -105,20 +106,24 @@ def require_strategy(spec: Spec) -> None:
     make("strategy", spec, strategy_maker(spec), without, _descriptions(spec))
 
 
-def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | SeededSampler:
+def make_sampler(
+    spec: Spec, space: Searched, seed: int, first: Sequence[Mapping[str, Any]] = ()
+) -> StrategySampler | SeededSampler:
     """The strategy as an Optuna sampler over a space.
 
     Args:
         spec: the strategy's name and options.
         space: the space to search.
         seed: a natural number.
+        first: choices that are tried before the strategy is asked. The best of them comes first, and takes the place
+            of the space's starting choice.
 
     Raises:
         SettingsError: the name or an option is unknown, or a value is wrong.
     """
     options = spec.options
     if options.get("first") == START:
-        options["first"] = space.starting_choice()
+        options["first"] = first[0] if first else space.starting_choice()
     if options.get("suggestions") == OF_SPACE:
         options["suggestions"] = space.suggestions() if isinstance(space, Suggests) else ()
     maker = strategy_maker(spec)
@@ -126,6 +131,7 @@ def make_sampler(spec: Spec, space: Searched, seed: int) -> StrategySampler | Se
         graph = space.agent_graph()
         options = {"agents": graph.agents, "edges": graph.edges, **options}
     strategy = make("strategy", spec, maker, options, _descriptions(spec))
+    tried = FirstChoices(first, space.distributions()) if first else None
     if spec.name in OPTUNA_SAMPLERS:
-        return SeededSampler(strategy, seed)
-    return StrategySampler(strategy, seed=seed, distributions=space.distributions())
+        return SeededSampler(strategy, seed, tried)
+    return StrategySampler(strategy, seed=seed, distributions=space.distributions(), first=tried)

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial
 
 from netwright.errors import SettingsError
 from netwright.strategies.checks import require_whole
+from netwright.strategies.first_choices import FirstChoices
 
 MakeSampler = Callable[..., BaseSampler]
 """Makes an Optuna sampler from a ``seed``."""
@@ -40,20 +41,27 @@ class SeededSampler(BaseSampler):
     Args:
         make: makes the sampler from a ``seed``.
         seed: a natural number.
+        first: choices that are tried before the sampler is asked; None: there are none.
     """
 
-    def __init__(self, make: MakeSampler, seed: int) -> None:
+    def __init__(self, make: MakeSampler, seed: int, first: FirstChoices | None = None) -> None:
         self._make = make
         self._seed = seed
+        self._first = first
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that the sampler proposes together: those that all finished trials share."""
+        if self._first is not None and self._given(study, trial) is not None:
+            return self._first.distributions
         return self._sampler(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The sampler's proposal; empty during the random start."""
+        given = self._given(study, trial)
+        if given is not None:
+            return given
         sampler = self._sampler(trial)
         if isinstance(sampler, BaseGASampler):
             # The storage lists parents in another order than they were selected in: store them first.
@@ -66,6 +74,11 @@ class SeededSampler(BaseSampler):
         """The sampler's value for a single parameter."""
         sampler = self._sampler(trial, 1 + zlib.crc32(param_name.encode()))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _given(self, study: Study, trial: FrozenTrial) -> dict[str, Any] | None:
+        if self._first is None:
+            return None
+        return self._first.next(study._storage.get_all_trials(study._study_id, deepcopy=False), trial.number)
 
     def _sampler(self, trial: FrozenTrial, *more: int) -> BaseSampler:
         entropy = np.random.SeedSequence([self._seed, trial.number, *more])

@@ -36,6 +36,7 @@ from netwright.strategies import STRATEGIES
 from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
 from netwright.strategies.completion import COMPLETION, count_of, in_order_of_completion, place_of
 from netwright.strategies.dimensions import value_at
+from netwright.strategies.first_choices import FirstChoices
 from netwright.strategies.fold import Fold
 
 Distributions = Mapping[str, BaseDistribution]
@@ -88,17 +89,24 @@ class StrategySampler(BaseSampler):
         strategy: the strategy.
         seed: a natural number; None: drawn once.
         distributions: the parameters of every trial, in the order in which the strategy is to see them.
+        first: choices that are tried before the strategy is asked; None: there are none.
 
     Raises:
         SettingsError: ``seed`` is negative, or the strategy's settings do not fit ``distributions``.
     """
 
     def __init__(
-        self, strategy: Strategy[Any], seed: int | None = None, *, distributions: Distributions | None = None
+        self,
+        strategy: Strategy[Any],
+        seed: int | None = None,
+        *,
+        distributions: Distributions | None = None,
+        first: FirstChoices | None = None,
     ) -> None:
         if seed is not None and seed < 0:
             raise SettingsError(f"seed is {seed}, but a seed is a whole number of at least 0")
         self._strategy = strategy
+        self._first = first
         self._seed = randbits(63) if seed is None else seed
         self._distributions = None if distributions is None else dict(distributions)
         self._lock = threading.Lock()
@@ -153,6 +161,9 @@ class StrategySampler(BaseSampler):
         free = {name: d for name, d in search_space.items() if name not in fixed}
         if not free:
             return fixed
+        given = None if self._first is None else self._first.next(_trials_of(study), trial.number)
+        if given is not None:
+            return {**given, **fixed}
         with self._lock:
             ledger = self._read(study)
             view = ledger.view(free, self._strategy, study.direction)

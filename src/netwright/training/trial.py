@@ -10,9 +10,7 @@ import multiprocessing
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import torch
@@ -27,16 +25,12 @@ from netwright.training.attempt import Attempt, attempt_of
 from netwright.training.checkpoint import Checkpoints, remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
-from netwright.training.device import (
-    half_precision,
-    resolve_device,
-    threads,
-    to_channels_last,
-)
+from netwright.training.device import half_precision, resolve_device
 from netwright.training.fidelity import fidelity_of
 from netwright.training.files import CURVES, LOG, WEIGHTS
 from netwright.training.history import Curves, EpochRecord
-from netwright.training.inference import evaluating, forward
+from netwright.training.inference_time import inference_ms
+from netwright.training.initial_weights import load_fitting
 from netwright.training.loop import Training, train
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory
@@ -69,6 +63,7 @@ def evaluate_candidate(
     stop_after: int | None = None,
     checkpoints: Checkpoints | None = None,
     cost: Cost | None = None,
+    weights: Path | None = None,
 ) -> Outcome:
     """Trains a candidate on the training cases and measures it on the validation cases.
 
@@ -97,6 +92,8 @@ def evaluate_candidate(
             before that then costs what came after the checkpoint. Of a crash none stays, since it may have led to it.
         cost: what an earlier part of the same training measured. It is not predicted and measured again. None: this is
             the first part.
+        weights: a safetensors file that the network begins with, as far as it fits; None: it begins anew. A training
+            that goes on, and one that is started once more, do not read it.
 
     Raises:
         NetwrightError: the fault is not the candidate's: a full disk, an unknown device, or another problem of the
@@ -104,7 +101,9 @@ def evaluate_candidate(
     """
     begun = time.perf_counter()
     device = resolve_device(protocol.device)
-    evaluation = _Evaluation(build, problem, protocol, device, seed, folder, stop_after, checkpoints, cost)
+    evaluation = _Evaluation(
+        build, problem, protocol, device, seed, folder, stop_after, checkpoints, cost, weights
+    )
     callback = _Callback(on_epoch)
     try:
         outcome = evaluation.run(training, validation, memory_limit_mb, refuse, callback)
@@ -162,6 +161,7 @@ class _Evaluation:
         stop_after: int | None,
         checkpoints: Checkpoints | None,
         cost: Cost | None,
+        weights: Path | None,
     ) -> None:
         self._build = build
         self._problem = problem
@@ -174,6 +174,7 @@ class _Evaluation:
         self._cost = cost or Cost()
         self._stop_after = stop_after
         self._checkpoints = checkpoints
+        self._weights = weights
         self._stalled = ""
         self.seconds_before = 0.0
         self.curves = Curves(folder / CURVES if folder is not None else None)
@@ -235,6 +236,9 @@ class _Evaluation:
         def train_once(attempt: Attempt, checkpoints: Checkpoints | None) -> Training:
             with seeded(derive_seed(attempt.seed, "weights")):
                 network = self._build(self._task)
+            begins = checkpoints is None or checkpoints.resume_from is None
+            if self._weights is not None and begins and not attempt.stalled:
+                load_fitting(network, self._weights)
             with replicated(
                 network, self._build, self._task, self._protocol, self._device, attempt.seed
             ) as replicas:
@@ -337,42 +341,6 @@ def predicted_cost(build: Build, task: NetworkTask, protocol: TrainingProtocol) 
             "channel at the network's deepest level, which cannot be normalised. Use larger batches or images, "
             "or fewer poolings."
         ) from None
-
-
-def inference_ms(
-    network: nn.Module, task: NetworkTask, protocol: TrainingProtocol, device: torch.device, images: int = 1
-) -> float:
-    """The median time of a forward pass in ms, for ``images`` images of the network's input size, as in validation.
-
-    Up to five passes are timed after a first one, as many as start within two seconds.
-
-    Args:
-        network: with its weights.
-        task: its input and output.
-        protocol: of the training.
-        device: where it is computed.
-        images: in one forward pass.
-    """
-    network.to(device)
-    if protocol.channels_last:
-        to_channels_last(network)
-    batch = torch.zeros((images, task.channels, *task.size), device=device)
-    run = partial(
-        forward,
-        network,
-        batch,
-        mixed_precision=protocol.mixed_precision,
-        channels_last=protocol.channels_last,
-    )
-    times: list[float] = []
-    with threads(protocol.threads), evaluating(network):
-        for _ in range(6):
-            begun = time.perf_counter()
-            run()[:, 0].sum().item()  # waits for a GPU
-            times.append(1e3 * (time.perf_counter() - begun))
-            if sum(times) > 2e3:
-                break
-    return median(times[1:] or times)
 
 
 def _verdict(error: BaseException, folder: Path | None) -> tuple[Status, str]:

@@ -18,10 +18,11 @@ from netwright.tasks import TASKS
 from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.config import TrainingProtocol
+from netwright.training.inference_time import inference_ms
 from netwright.training.loop import train
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
-from netwright.training.trial import evaluate_candidate, inference_ms, predicted_cost
+from netwright.training.trial import evaluate_candidate, predicted_cost
 
 CPU = torch.device("cpu")
 CLASSES = ("dark", "left", "right", "bright")

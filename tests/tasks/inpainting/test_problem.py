@@ -13,8 +13,9 @@ from netwright.tasks.inpainting.problem import InpaintingProblem
 from netwright.tasks.inpainting.task import InpaintingTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run
+from netwright.training.inference_time import inference_ms
 from netwright.training.outcome import Status
-from netwright.training.trial import evaluate_candidate, inference_ms, predicted_cost
+from netwright.training.trial import evaluate_candidate, predicted_cost
 
 CPU = torch.device("cpu")
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None, "loss": "mse"}

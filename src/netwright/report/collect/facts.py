@@ -56,6 +56,7 @@ def facts_of(
         ),
         ("search space", f"{settings.space.name}, {_choices(space)}"),
         ("strategy", settings.strategy.name),
+        *_start_facts(settings),
         *(_trial_facts(settings, len(records)) if settings.supernet is None else one_shot_facts(settings)),
         (
             "machine",
@@ -66,6 +67,15 @@ def facts_of(
         ("seed", str(settings.seed)),
         *version_facts(folder.settings_file, _resumptions(folder)),
     )
+
+
+def _start_facts(settings: RunSettings) -> tuple[tuple[str, str], ...]:
+    """What the search took over from another run, or from weights; empty where it began anew."""
+    start = settings.start_from
+    if start is None:
+        return ()
+    weights = "" if start.digest is None else f"; weights of {start.file}, SHA-256 {start.digest[:16]}"
+    return (("started from", f"{start.path}{weights}. {'. '.join(start.told)}"),)
 
 
 def cost_facts(cost: RunCost) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,7 @@ from netwright.spaces.auto.dimensions import (
     real,
     require_fixed,
     searched,
+    started,
     suggested,
     values_of,
     whole,
@@ -54,6 +55,8 @@ class ClassifierStagesSpace:
         mirroring: whether a mirrored picture could be one of the dataset; False, as where a class is called left or
             right: pictures are never mirrored.
         fixed: dimensions that are not searched, with their values: ``{width: 16}``; None: all are searched.
+        start: values of the starting choice in place of the usual ones; whole numbers beyond the bounds are moved to
+            them. None: the usual ones.
         dense: whether every pixel gets a label, which this space does not give; None: not known; a run fills it in.
 
     Raises:
@@ -67,6 +70,7 @@ class ClassifierStagesSpace:
     size: tuple[int, ...]
     mirroring: bool = True
     fixed: Mapping[str, Value] | None = None
+    start: Mapping[str, Value] | None = None
     dense: bool | None = None
 
     def __post_init__(self) -> None:
@@ -92,7 +96,7 @@ class ClassifierStagesSpace:
         stems = [2**halved for halved in range(3) if halved + 2 <= reached or not halved]
         stem = next((s for s in stems if max(self.size) <= LARGEST * s), stems[-1])
         batch = usual_batch(prod(self.size), AT_ONCE, *BATCHES)
-        return {
+        table: Table = {
             "width": whole(16, 64, 32, step=8),
             "stages": whole(min(2, reached), min(MOST_STAGES, reached), 3),
             "stem": one_of(*stems, start=stem),
@@ -110,6 +114,7 @@ class ClassifierStagesSpace:
             "intensity": real(0.0, 2.0, 0.0, step=0.5),
             "mirroring": one_of(True, False) if self.mirroring else one_of(False),
         }
+        return started(table, self.start or {})
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The dimensions of the network, then those of its training."""

@@ -1,0 +1,268 @@
+"""A search that starts from another run: what is taken over, which cases both know, and what is refused."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from safetensors.torch import load_file, save_file
+
+from netwright.api import create_run, open_run
+from netwright.comparison.default_alone import space_alone
+from netwright.data.samples.phantoms import write_sample
+from netwright.errors import RunError, SettingsError, SettingsWarning
+from netwright.planning.context import Context
+from netwright.planning.recipe import first_draft
+from netwright.planning.resolve import PLAN, take_steps
+from netwright.planning.start_from import fitted_choice
+from netwright.planning.user_settings import UserSettings
+from netwright.runs.start import start_weights
+from netwright.searches.components import open_study
+from netwright.settings import parse_settings
+from netwright.spaces import make_space, network_builder
+
+SMALL = {"space.n": [1, 4], "space.p": [1, 3], "training.epochs": 1, "machine.workers": 1, "budget.trials": 1}
+DISTRIBUTIONS = {
+    "width": IntDistribution(8, 64, step=8),
+    "block": CategoricalDistribution(["plain", "residual"]),
+    "rate": FloatDistribution(0.1, 10, log=True),
+}
+USUAL = {"width": 16, "block": "plain", "rate": 1.0}
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory, dataset):
+    """Twelve phantoms: the eight of `dataset` under other names, and four new ones."""
+    root = tmp_path_factory.mktemp("data") / "More"
+    write_sample(root, cases=12, size=24, seed=5)
+    description = json.loads((root / "dataset.json").read_text())
+    for new, old in zip(
+        description["training"], json.loads((dataset / "dataset.json").read_text())["training"], strict=False
+    ):
+        for kind in ("image", "label"):
+            shutil.copy(dataset / old[kind], root / new[kind])
+    return root
+
+
+def started(run, dataset, recipe=None, small=SMALL, **settings):
+    """The draft and the context of a plan."""
+    user = UserSettings(assignments={**small, "start_from.path": str(run), **settings})
+    draft, context = first_draft(dataset, recipe, user), Context(user)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SettingsWarning)
+        take_steps(draft, context, *PLAN)
+    return draft, context, [str(one.message) for one in told if "eak:" in str(one.message)]
+
+
+def test_choices_weights_and_parts_are_taken_over(finished_run, more):
+    """Without a recipe it is the other run's. Equal cases keep their parts, though they have other names here."""
+    other = open_run(finished_run)
+    draft, context, leaks = started(finished_run, more)
+    assert draft.recipe == "segnas4"
+    best = json.loads((finished_run / "winner" / "architecture.json").read_text())["choice"]
+    assert draft.start_from.choices[0] == best
+    assert context.start_weights == finished_run / "winner" / "weights.safetensors"
+    assert not leaks
+    theirs, ours = other.folder.splits(), context.splits
+    order = [Path(one["image"]).name for one in json.loads((more / "dataset.json").read_text())["training"]]
+    names = [name.removesuffix(".nii.gz") for name in order]
+    for part in ("training", "validation", "test"):
+        renamed = {names[int(name.rpartition("_")[2])] for name in getattr(theirs, part)}
+        assert renamed <= set(getattr(ours, part))
+    assert len(ours.training) + len(ours.validation) + len(ours.test) == 12
+    assert any("tensors" in text for text in draft.start_from.told)
+
+
+def test_the_weights_are_copied_and_the_run_needs_no_other_folder(finished_run, dataset, tmp_path):
+    source = shutil.copytree(finished_run, tmp_path / "source")
+    user = UserSettings(assignments={**SMALL, "start_from.path": str(source)})
+    run = create_run(dataset, None, user, tmp_path / "run")
+    stored = load_file(source / "winner" / "weights.safetensors")
+    shutil.rmtree(source)
+    path = start_weights(run.folder, run.settings)
+    assert path is not None
+    assert path.is_relative_to(run.folder.root)
+    assert {name: value.tolist() for name, value in load_file(path).items()} == {
+        name: value.tolist() for name, value in stored.items()
+    }
+    study = open_study(run.folder, run.settings)
+    trial = study.ask()
+    proposed = {n: trial._suggest(n, d) for n, d in make_space(run.settings.space).distributions().items()}
+    assert proposed == run.settings.start_from.choices[0]
+    path.unlink()
+    with pytest.raises(RunError, match=r"start/weights\.safetensors is missing"):
+        start_weights(run.folder, run.settings)
+
+
+def test_another_number_of_labels_leaves_the_last_layer_as_it_is(finished_run, dataset):
+    draft, _, _ = started(finished_run, dataset)
+    (all_fit,) = (text for text in draft.start_from.told if "tensors" in text)
+    user = UserSettings(
+        regions={"whole": [1, 2, 3]}, assignments={**SMALL, "start_from.path": str(finished_run)}
+    )
+    fewer, context = first_draft(dataset, None, user), Context(user)
+    take_steps(fewer, context, *PLAN)
+    (some_fit,) = (text for text in fewer.start_from.told if "tensors" in text)
+    builder = network_builder(draft.space, draft.start_from.choices[0])
+    tensors = len(builder(context.task).state_dict())
+    assert f"{tensors} of {tensors} tensors, 100 %" in all_fit
+    assert f"{tensors} of {tensors} tensors" not in some_fit
+    assert f" of {tensors} tensors" in some_fit
+
+
+def test_cases_that_both_know_are_told_where_the_parts_are_given(finished_run, dataset, tmp_path):
+    """The user's own parts stay, and both directions of a leak are told."""
+    theirs = open_run(finished_run).folder.splits()
+    lines = ["case,part", f"{theirs.training[0]},test", f"{theirs.test[0]},train"]
+    rest = [*theirs.training[1:], *theirs.validation, *theirs.test[1:]]
+    lines += [f"{name},{part}" for name, part in zip(rest, ["val", *["train"] * len(rest)], strict=False)]
+    file = tmp_path / "parts.csv"
+    file.write_text("\n".join(lines) + "\n")
+    draft, _, leaks = started(finished_run, dataset, **{"dataset.split_file": str(file)})
+    assert [leak.startswith("Leak: 1 of the 1 test cases are training") for leak in leaks] == [True, False]
+    assert f"test cases of {finished_run.name}" in leaks[1]
+    assert [text for text in draft.start_from.told if text.startswith("Leak")] == leaks
+
+
+def test_a_run_whose_data_is_gone_is_compared_by_names(finished_run, dataset, tmp_path):
+    moved = shutil.copytree(finished_run, tmp_path / "moved")
+    settings = yaml.safe_load((moved / "run.yaml").read_text())
+    settings["dataset"]["path"] = str(tmp_path / "gone")
+    (moved / "run.yaml").write_text(yaml.safe_dump(settings))
+    _, context, leaks = started(moved, dataset)
+    assert context.known.by_name
+    assert not leaks
+    assert context.splits.test == open_run(moved).folder.splits().test
+
+
+def test_what_cannot_be_started_from_is_refused_in_words(finished_run, dataset, cells, tmp_path):
+    unfinished = shutil.copytree(finished_run, tmp_path / "unfinished")
+    (unfinished / "finished.json").unlink()
+    pickled = tmp_path / "weights.pt"
+    pickled.write_bytes(b"\x80\x04")
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"\x80\x04")
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": load_file(finished_run / "winner" / "weights.safetensors").popitem()[1]}, foreign)
+    for path, match in (
+        (unfinished, "not finished"),
+        (tmp_path / "nowhere", "nothing is there"),
+        (pickled, "never read"),
+        (foreign, "none of its tensors"),
+    ):
+        with pytest.raises(SettingsError, match=match):
+            started(path, dataset, "segnas4")
+    with pytest.raises(RunError, match="damaged"):
+        started(damaged, dataset, "segnas4")
+    with pytest.raises(RunError, match=r"run\.yaml is missing"):
+        started(tmp_path, dataset, "segnas4")
+    with pytest.raises(SettingsError, match="searched the space 'segnas4'"):
+        started(finished_run, dataset, "segnas4", **{"space.name": "segnas11"})
+    with pytest.raises(SettingsError, match="share one training"):
+        started(finished_run, dataset, "pdas-segnas7", {"machine.workers": 1})
+
+
+def test_a_run_of_another_task_is_refused(finished_run, shapes):
+    with pytest.raises(SettingsError, match=r"is for segmentation, but .* is for classification"):
+        started(finished_run, shapes, "marl-vgg16", {"machine.workers": 1})
+
+
+def test_weights_alone_tell_that_nothing_is_known_of_their_cases(finished_run, dataset):
+    file = finished_run / "winner" / "weights.safetensors"
+    architecture = json.loads((finished_run / "winner" / "architecture.json").read_text())
+    fixed = {"space.n": architecture["choice"]["n"], "space.p": architecture["choice"]["p"]}
+    given_settings = {**SMALL, "start_from.path": str(file), **{k: [v, v + 1] for k, v in fixed.items()}}
+    user = UserSettings(assignments=given_settings)
+    draft, context = first_draft(dataset, "segnas4", user), Context(user)
+    with pytest.warns(SettingsWarning, match="not known which cases"):
+        take_steps(draft, context, *PLAN)
+    assert context.start_weights == file
+    assert draft.start_from.choices == ()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["width", "block", "rate", "gone"]),
+        st.one_of(
+            st.integers(-5, 100),
+            st.floats(allow_nan=False),
+            st.sampled_from(["plain", "residual", "other"]),
+            st.booleans(),
+        ),
+    )
+)
+def test_a_choice_of_another_run_becomes_one_of_this_space(choice):
+    """Every dimension has a value that is there; values that are there stay; what changed is told."""
+    fitted, changed = fitted_choice(choice, DISTRIBUTIONS, USUAL)
+    assert fitted.keys() == DISTRIBUTIONS.keys()
+    for name, distribution in DISTRIBUTIONS.items():
+        assert distribution._contains(distribution.to_internal_repr(fitted[name]))
+        assert (name in changed) == (name not in choice or fitted[name] != choice[name])
+
+
+def test_numbers_beyond_the_bounds_are_moved_to_them():
+    fitted, changed = fitted_choice({"width": 80, "block": "plain", "rate": 0.01}, DISTRIBUTIONS, USUAL)
+    assert fitted == {"width": 64, "block": "plain", "rate": 0.1}
+    assert changed == ("width", "rate")
+
+
+@pytest.mark.parametrize("own", [None, {"width": 24}])
+def test_the_default_alone_is_the_one_without_the_other_run(own):
+    """Unless the user says so, it is what one has without the other run: the usual start, or that of the user."""
+    values = {
+        "recipe": "auto",
+        "dataset": {"path": "."},
+        "strategy": {"name": "prior"},
+        "space": {
+            "name": "encoder-decoder",
+            "channels": 1,
+            "classes": 3,
+            "size": [16, 16, 16],
+            "start": {"width": 48},
+        },
+        "start_from": {"path": "other", "choices": [{"width": 48}], "own_start": own},
+    }
+    settings = parse_settings(values)
+    space = make_space(settings.space)
+    assert space.starting_choice()["width"] == 48
+    assert space_alone(settings, space).starting_choice()["width"] == (16 if own is None else 24)
+    values["start_from"]["default_alone"] = True
+    assert space_alone(parse_settings(values), space) is space
+
+
+@pytest.mark.slow
+def test_a_search_begins_where_the_other_run_ended(finished_run, dataset, netwright, tmp_path):
+    """With a rate of almost 0 its first network ends there, too. The report says where the weights come from."""
+    folder = tmp_path / "run"
+    done = netwright(
+        *("search", dataset, "--start-from", finished_run, "-o", folder, "--trials", 1, "--epochs", 1),
+        *(
+            "--workers",
+            1,
+            "--verdict-hours",
+            0,
+            "--set",
+            "training.learning_rate=1e-30",
+            "--set",
+            "space.n=[1,4]",
+            "--set",
+            "space.p=[1,3]",
+        ),
+    )
+    assert done.returncode == 0, done.stderr
+    run, other = open_run(folder), open_run(finished_run)
+    assert run.trials[0].choice == other.best.choice
+    ended = load_file(other.folder.winner / "weights.safetensors")
+    begun = load_file(run.folder.trial(0) / "weights.safetensors")
+    assert begun.keys() == ended.keys()
+    for name, value in ended.items():
+        if "running" not in name and "num_batches" not in name:  # statistics that change without a step, too
+            assert (begun[name] - value).abs().max() < 1e-12, name
+    report = run.folder.report.read_text()
+    assert "started from" in report
+    assert "tensors" in report
