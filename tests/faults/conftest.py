@@ -8,9 +8,11 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fault_rounds import FAILED, Rounds, summary
 from netwright.api import create_run
 from netwright.planning.user_settings import UserSettings
 from netwright.runs import postgresql as backend
@@ -23,6 +25,7 @@ from whole_runs import Machine
 
 Run = Callable[..., Path]
 ROUND_SECONDS = 300
+REPORT = pytest.StashKey[pytest.TestReport]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-rounds",
         type=int,
         help="how often each fault happens, at another moment each time; real trainings: a tenth of that",
+    )
+    parser.addoption(
+        "--fault-log",
+        type=Path,
+        help="a file of the rounds that have passed; they are not tried again, so that the same command goes on",
     )
 
 
@@ -46,21 +54,42 @@ def many(request: pytest.FixtureRequest) -> bool:
     return request.config.getoption("--fault-rounds", None) is not None
 
 
-def rounds_of(request: pytest.FixtureRequest, least: int) -> int:
-    """How often a fault happens: as often as the command line says, else ``least`` times."""
-    return int(request.config.getoption("--fault-rounds", None) or least)
+def rounds_of(request: pytest.FixtureRequest, chance: random.Random, share: int = 1) -> Iterator[Rounds]:
+    """As many rounds as the command line says, divided by ``share``; else one."""
+    wanted = int(request.config.getoption("--fault-rounds", None) or 1)
+    log = request.config.getoption("--fault-log", None)
+    rounds = Rounds(request.node.name, range(max(1, wanted // share)), chance, log)
+    yield rounds
+    report = request.node.stash.get(REPORT, None)
+    if report is not None and report.failed:
+        rounds.note(FAILED, str(report.longreprtext)[-2000:])
 
 
 @pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> range:
-    """The numbers of the rounds of a fault. They seed its moments."""
-    return range(rounds_of(request, 1))
+def rounds(request: pytest.FixtureRequest, chance: random.Random) -> Iterator[Rounds]:
+    """The rounds of a fault."""
+    yield from rounds_of(request, chance)
 
 
 @pytest.fixture
-def trained_rounds(request: pytest.FixtureRequest) -> range:
-    """The numbers of the rounds of a fault with real trainings."""
-    return range(max(1, rounds_of(request, 1) // 10))
+def trained_rounds(request: pytest.FixtureRequest, chance: random.Random) -> Iterator[Rounds]:
+    """The rounds of a fault with real trainings."""
+    yield from rounds_of(request, chance, share=10)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    if report.when == "call":
+        item.stash[REPORT] = report
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    log = config.getoption("--fault-log", None)
+    if log is not None:
+        terminalreporter.section("rounds of faults, with those of earlier commands")
+        terminalreporter.write_line("\n".join(summary(log)))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fault_rounds import Rounds
 from tabulated import STOPPED, TRIALS, Drivers, at_a_random_moment, kill, kill_workers, reward_of
 from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
 
@@ -43,7 +44,7 @@ FAULTS = {
 )
 def test_a_run_ends_as_if_nothing_had_happened(
     fault: str,
-    rounds: range,
+    rounds: Rounds,
     chance: random.Random,
     new_run: Callable[..., Path],
     fleet: Drivers,
@@ -52,10 +53,9 @@ def test_a_run_ends_as_if_nothing_had_happened(
     straight = new_run("straight")
     fleet.conduct(straight)
     expected = [(r.choice, r.reward, r.status) for r in require_whole(straight, TRIALS)]
-    folders = [straight]
+    assert all(reward == reward_of(choice) for choice, reward, _ in expected)
     for number in rounds:
         folder = new_run(f"round-{number}")
-        folders.append(folder)
         driver = fleet.begin(folder)
         at_a_random_moment(chance, [folder], driver)
         FAULTS[fault](driver)
@@ -69,5 +69,4 @@ def test_a_run_ends_as_if_nothing_had_happened(
             fleet.conduct(folder)
         records = require_whole(folder, TRIALS, kept)
         assert [(r.choice, r.reward, r.status) for r in records] == expected, number
-    assert all(reward == reward_of(choice) for choice, reward, _ in expected)
-    require_nothing_left(folders, fleet.sessions, machine)
+        require_nothing_left([straight, folder], fleet.sessions, machine)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cut import cable, namespace
+from fault_rounds import Rounds
 from postgresql_server import PostgreSQL
 from tabulated import (
     LEASE,
@@ -46,7 +47,7 @@ def require_of_the_table(records: list[Any]) -> None:
 )
 def test_what_is_killed_costs_nothing(
     fault: str,
-    rounds: range,
+    rounds: Rounds,
     chance: random.Random,
     study: Study,
     postgresql: PostgreSQL,
@@ -79,7 +80,7 @@ def test_what_is_killed_costs_nothing(
 @pytest.mark.parametrize("way", ["stall", pytest.param("drop", marks=pytest.mark.slow)])
 def test_a_connection_that_is_cut_and_healed_costs_nothing(
     way: str,
-    rounds: range,
+    rounds: Rounds,
     many: bool,
     chance: random.Random,
     study: Study,
@@ -102,7 +103,7 @@ def test_a_connection_that_is_cut_and_healed_costs_nothing(
 
 @pytest.mark.slow
 def test_a_network_whose_link_went_down_for_a_while_costs_nothing(
-    rounds: range,
+    rounds: Rounds,
     many: bool,
     chance: random.Random,
     study: Study,
@@ -137,7 +138,7 @@ def require_both_finish(fleet: Drivers, near: BaseProcess, far: BaseProcess, fol
 
 
 def test_leases_go_by_the_clock_of_the_database(
-    rounds: range, chance: random.Random, study: Study, fleet: Drivers, machine: Machine
+    rounds: Rounds, chance: random.Random, study: Study, fleet: Drivers, machine: Machine
 ) -> None:
     """Two drivers whose clocks are two hours apart do not take one another's trials, unless one is killed."""
     for number in rounds:

@@ -15,6 +15,7 @@ import pytest
 
 import netwright as package
 from conftest import Command
+from fault_rounds import Rounds
 from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
 from netwright_tests import EXECUTABLE
 from postgresql_server import PostgreSQL
@@ -60,7 +61,7 @@ def in_training(search: Search, folder: Path) -> None:
 @pytest.mark.parametrize("fault", ["the search", "its worker", "SIGTERM"])
 def test_a_training_goes_on(
     fault: str,
-    trained_rounds: range,
+    trained_rounds: Rounds,
     chance: random.Random,
     straight: Path,
     dataset: Path,
@@ -104,7 +105,7 @@ def hit(search: Search, fault: str) -> None:
 
 
 def test_the_training_of_a_killed_driver_goes_on_in_another_ones_folder(
-    trained_rounds: range,
+    trained_rounds: Rounds,
     straight: Path,
     dataset: Path,
     netwright: Command,
@@ -147,7 +148,7 @@ def compared(straight: Path, dataset: Path, netwright: Command) -> Path:
 
 
 def test_a_comparison_that_is_killed_ends_with_the_same_networks(
-    trained_rounds: range,
+    trained_rounds: Rounds,
     chance: random.Random,
     compared: Path,
     dataset: Path,
