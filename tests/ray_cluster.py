@@ -45,6 +45,11 @@ class RayCluster:
         self._nodes: list[Any] = []
 
     @property
+    def nodes(self) -> list[Any]:
+        """Those that run, without the head."""
+        return list(self._nodes)
+
+    @property
     def address(self) -> str:
         """``HOST:PORT`` of the head."""
         return str(self._cluster.address)
@@ -63,6 +68,10 @@ class RayCluster:
         """Take a node down without warning."""
         self._nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
+
+    def kill_head(self) -> None:
+        """Take the head down without warning. The nodes remain, until they notice it."""
+        self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)
 
     def node_of(self, process: int) -> Any:
         """The node that a worker process is on."""

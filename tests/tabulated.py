@@ -25,8 +25,7 @@ from typing import Any
 import psutil
 
 from netwright.execution import heartbeat
-from netwright.execution.base import Cluster
-from netwright.execution.local import LocalExecutor
+from netwright.execution.base import Cluster, Executor
 from processes import KILLED_SECONDS, SECONDS, wait_until
 
 PRELOADED = (
@@ -117,17 +116,27 @@ def take_all_memory() -> None:
 
 
 class TabulatedExecutor:
-    """Worker processes that look a candidate up. It takes the place of the local executor in a driver."""
+    """Worker processes that look a candidate up. It takes the place of an executor in a driver.
+
+    Args:
+        make: makes the executor.
+        conditions: of the driver.
+        workers: as for the executor, and what follows, too.
+        threads: per worker.
+        memory_limit_mb: that of a real training, which is not used.
+        cluster: where the workers run.
+    """
 
     def __init__(
         self,
+        make: Callable[[int, int, float | None, Cluster], Executor],
         conditions: Conditions,
         workers: int,
         threads: int,
         memory_limit_mb: float | None,
         cluster: Cluster,
     ) -> None:
-        self._inner = LocalExecutor(workers, threads, conditions.memory_mb)
+        self._inner = make(workers, threads, conditions.memory_mb, cluster)
         self._conditions = conditions
 
     def submit(self, function: Callable[..., Any], job: Any) -> Future[Any]:
@@ -155,6 +164,7 @@ def drive(folder: Path, conditions: Conditions, environment: Mapping[str, str], 
 
     from netwright.api.runner import conduct
     from netwright.errors import NetwrightError
+    from netwright.execution import ray_head
     from netwright.execution.executors import EXECUTORS, ExecutorKind
     from netwright.runs.folder import RunFolder
 
@@ -168,7 +178,9 @@ def drive(folder: Path, conditions: Conditions, environment: Mapping[str, str], 
         enter_namespace(conditions.namespace)
     if conditions.clock:
         set_clock(conditions.clock)
-    EXECUTORS["local"] = ExecutorKind(partial(TabulatedExecutor, conditions), lambda cluster: None)
+    for name, kind in EXECUTORS.items():
+        EXECUTORS[name] = ExecutorKind(partial(TabulatedExecutor, kind.make, conditions), kind.room)
+    ray_head.SILENT_SECONDS, ray_head.LOOK_SECONDS = 4.0, 0.5
     try:
         conduct(RunFolder(folder))
     except KeyboardInterrupt:
@@ -283,6 +295,12 @@ def children(process: BaseProcess) -> list[psutil.Process]:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(process.pid).children(recursive=True)
     return []
+
+
+def training_processes(folders: Iterable[Path]) -> set[int]:
+    """The worker processes, by number, in which trainings began."""
+    files = (file for folder in folders for file in folder.glob(f"trials/*/{BEGUN}"))
+    return {int(number) for file in files for number in file.read_text().split()}
 
 
 def begun_trainings(folders: Iterable[Path]) -> int:

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ PARTIAL = ".partial"
 """The ending of files, and of folders with a file, that are being written. A kill leaves them behind."""
 _OWN_PARTIAL = re.compile(rf"(\..+|.+\.safetensors|curves\.jsonl){re.escape(PARTIAL)}")
 """The names of those in a run: hidden ones, networks, and curves. What else ends so is a user's."""
-_WRITER = re.compile(rf"\.(\d+){re.escape(PARTIAL)}$")
+_WRITER = re.compile(rf"\.(\d+)@(.+){re.escape(PARTIAL)}$")
+"""In the name of a file that is being written: by which process of which machine."""
+ABANDONED_SECONDS = 600.0
+"""Nobody takes so long to write a small file."""
 
 
 def json_text(value: Any) -> str:
@@ -51,7 +55,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written (a full disk, say).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    temporary = _temporary(path)
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -66,29 +70,36 @@ def write_text(path: Path, text: str) -> None:
         ) from error
 
 
+def _temporary(path: Path) -> Path:
+    """Where this process writes what will be a file."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}{PARTIAL}")
+
+
 def remove_partial(root: Path, but: Callable[[Path], bool] = lambda folder: False) -> None:
     """Removes what processes have left in a folder that were killed while they wrote.
 
     Args:
-        root: the folder. The caller knows that nobody writes to it now, except that a running process of this machine
-            may `write_text`: what is being written stays.
+        root: the folder. The caller knows that nobody writes to it now, except that a running process may `write_text`,
+            on any machine: what is being written stays.
         but: whether a folder below it is left alone, with all that is in it.
     """
     for parent, folders, files in os.walk(root):
         at = Path(parent)
         for name in files:
-            if _OWN_PARTIAL.fullmatch(name) and not _is_written_now(name):
+            if _OWN_PARTIAL.fullmatch(name) and not _is_written_now(at / name):
                 (at / name).unlink(missing_ok=True)
         for name in [name for name in folders if _OWN_PARTIAL.fullmatch(name)]:
             shutil.rmtree(at / name, ignore_errors=True)
         folders[:] = [name for name in folders if not (_OWN_PARTIAL.fullmatch(name) or but(at / name))]
 
 
-def _is_written_now(name: str) -> bool:
-    """Whether the process that writes a temporary file still runs on this machine."""
-    writer = _WRITER.search(name)
+def _is_written_now(path: Path) -> bool:
+    """Whether a temporary file is being written: its process runs on this machine, or on another one it is recent."""
+    writer = _WRITER.search(path.name)
     if writer is None:
         return False
+    if writer[2] != socket.gethostname():
+        return _is_recent(path)
     try:
         os.kill(int(writer[1]), 0)
     except (ProcessLookupError, OverflowError):
@@ -96,6 +107,18 @@ def _is_written_now(name: str) -> bool:
     except PermissionError:  # a process of another user
         return True
     return True
+
+
+def _is_recent(path: Path) -> bool:
+    """Whether a file was written to lately, by the clock of the disk: those of two machines may differ."""
+    probe = _temporary(path.with_name("clock"))
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return now - path.stat().st_mtime < ABANDONED_SECONDS
+    except OSError:
+        return True
 
 
 def file_stamp(path: Path) -> tuple[int, int, int] | None:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StorageError
-from netwright.files import write_json
+from netwright.files import ABANDONED_SECONDS, write_json
 from netwright.runs.folder import RunFolder, create_run_folder, open_run_folder
 from netwright.runs.results import read_results
 from netwright.settings import RunSettings, override, parse_settings, read_assignments, read_settings
@@ -121,23 +122,29 @@ def test_one_process_holds_a_run_and_a_dead_one_does_not(tmp_path: Path) -> None
         assert folder.lock_file.read_text() == str(os.getpid())
 
 
-def test_what_a_killed_process_was_writing_is_removed_by_the_next_that_holds_the_run(tmp_path: Path) -> None:
-    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+def killed_in_writing(path: Path, host: str = socket.gethostname()) -> None:
+    """A process of a machine with this name is killed while it writes a text."""
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom netwright import files\n"
+        "import os, signal, socket, sys\nfrom pathlib import Path\nfrom netwright import files\n"
         "os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "socket.gethostname = lambda: sys.argv[2]\n"
         "files.write_text(Path(sys.argv[1]), 'half')\n"
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert run([sys.executable, "-c", code, path, host]).returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next_that_holds_the_run(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
     others = [folder.trained(3) / "architecture.json", folder.root / "fold-1" / "cost.json"]
     texts = [folder.root / "cost.json", folder.contestant("random") / "architecture.json", *others]
     for path in texts:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        assert run([sys.executable, "-c", code, path]).returncode == -signal.SIGKILL
+        killed_in_writing(path)
     (folder.root / "fold-1" / "run.lock").touch()
     weights = folder.trial(0) / "weights.safetensors.partial"
     weights.mkdir(parents=True)
     (weights / "half").touch()
-    written = folder.root / f".report.html.{os.getpid()}.partial"
+    written = folder.root / f".report.html.{os.getpid()}@{socket.gethostname()}.partial"
     written.touch()
     mine = folder.root / "film.mkv.partial"
     mine.touch()
@@ -150,6 +157,20 @@ def test_what_a_killed_process_was_writing_is_removed_by_the_next_that_holds_the
         assert {path.parent for path in left()} == {path.parent for path in others} | {written.parent}
     assert mine.exists(), "a user's"
     assert written.exists(), "its process runs"
+
+
+def test_what_a_process_of_another_machine_is_writing_stays_until_it_is_old(tmp_path: Path) -> None:
+    folder = create_run_folder(tmp_path / "run", some_settings(), SPLITS)
+    killed_in_writing(folder.root / "cost.json", "elsewhere")
+    (written,) = folder.root.glob(".cost.json.*.partial")
+    assert "elsewhere" in written.name
+    (folder.root / f".cost.json.{os.getpid()}@elsewhere.partial").touch()
+    with folder.locked():
+        assert len(list(folder.root.rglob(".*.partial"))) == 2, "its process may run there"
+    for path in folder.root.glob(".cost.json.*.partial"):
+        os.utime(path, (0, path.stat().st_mtime - ABANDONED_SECONDS))
+    with folder.locked():
+        assert not list(folder.root.rglob(".*.partial"))
 
 
 @pytest.mark.parametrize("name", ["run.lock", "trials", "trials/0000/log.txt"])

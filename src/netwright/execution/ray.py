@@ -28,7 +28,8 @@ from netwright.execution.local import LocalExecutor
 from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import say_once, send_notes
 from netwright.execution.process import POLL_SECONDS, START_SECONDS, UNKNOWN
-from netwright.execution.ray_cluster import connect, fits, too_small
+from netwright.execution.ray_cluster import connect, fits, require_ray, too_small
+from netwright.execution.ray_head import RayHead
 from netwright.execution.slots import Slots
 from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED, TAKEN
 
@@ -61,26 +62,31 @@ class RayExecutor:
     def __init__(self, workers: int, threads: int, memory_limit_mb: float | None, cluster: Cluster) -> None:
         require_guard()
         ray = connect(cluster.address)
-        self._slots = Slots(workers, lambda: _RayWorker(ray, threads, memory_limit_mb, cluster))
+        self._head = RayHead(ray.get_runtime_context().gcs_address)
+        self._slots = Slots(workers, lambda: _RayWorker(ray, self._head, threads, memory_limit_mb, cluster))
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` in a worker. Cancelling the future ends its worker process.
 
         The future's exception is what the function raised, or `WorkerLost`, or `ExecutionError` if no worker can be
-        started in the cluster.
+        started in the cluster, or the cluster has lost its head node.
         """
         return self._slots.submit(function, *arguments)
 
     def shutdown(self) -> None:
         """End all workers at once; unfinished tasks are cancelled. The connection stays."""
         self._slots.shutdown()
+        self._head.close()
 
 
 class _RayWorker:
     """A worker on a node, as its slot sees it: a `netwright.execution.slots.SlotWorker`."""
 
-    def __init__(self, ray: Any, threads: int, memory_limit_mb: float | None, cluster: Cluster) -> None:
-        self._ray, self._cluster = ray, cluster
+    def __init__(
+        self, ray: Any, head: RayHead, threads: int, memory_limit_mb: float | None, cluster: Cluster
+    ) -> None:
+        head.wait()
+        self._ray, self._head, self._cluster = ray, head, cluster
         remote = ray.remote(
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus,
@@ -110,21 +116,25 @@ class _RayWorker:
         """Whether the worker takes a task. It is waited for as long as the cluster has room for it in principle.
 
         Raises:
-            ExecutionError: no node is large enough any more, or the node that it is on cannot be used.
+            ExecutionError: no node is large enough any more, or the node that it is on cannot be used, or the head node
+                is lost.
         """
         if self._ready is not None and not self._comes_up(needed):
             return False
         self._messages = self._host.run.options(num_returns="streaming").remote(payload)
-        while needed():
+        while needed() and self._lost is None:
             message = self.message(POLL_SECONDS)
-            if message is not None and message[0] == TAKEN:
-                return True
-            if message is None and self._lost is not None:
-                return False
+            if message is not None:
+                return message[0] == TAKEN
         return False
 
     def message(self, seconds: float) -> tuple[str, Any] | None:
-        """The next message; None if none comes in time, or the actor was lost."""
+        """The next message; None if none comes in time, or the actor was lost.
+
+        Raises:
+            ExecutionError: the head node is lost.
+        """
+        self._head.require()
         with self._losses():
             ready, _ = self._ray.wait([self._messages], timeout=seconds)
             if not ready:
@@ -151,15 +161,18 @@ class _RayWorker:
     def end(self) -> None:
         """End the worker process, what it started, and the actor."""
         with self._losses():
-            self._ray.wait([self._host.end.remote()], timeout=ENDING_SECONDS if self._ready is None else 0)
-        with contextlib.suppress(Exception):  # the actor, or all of Ray, is gone already
-            self._ray.kill(self._host)
+            there = self._ready is None and self._lost is None and not self._head.lost
+            self._ray.wait([self._host.end.remote()], timeout=ENDING_SECONDS if there else 0)
+        if not self._head.lost:
+            with contextlib.suppress(Exception):  # the actor, or all of Ray, is gone already
+                self._ray.kill(self._host)
 
     def _comes_up(self, needed: Callable[[], bool]) -> bool:
         """Wait until the actor is on a node that can be used. False if it was lost, or is no longer needed."""
         begun = time.monotonic()
         since, possible, next_look = begun, True, begun
         while needed():
+            self._head.require()
             with self._losses():
                 ready, _ = self._ray.wait([self._ready], timeout=POLL_SECONDS)
                 if ready:
@@ -171,6 +184,7 @@ class _RayWorker:
                 now = time.monotonic()
                 if now >= next_look:
                     next_look = now + LOOK_SECONDS
+                    self._head.wait()
                     if possible != (possible := fits(self._cluster)):
                         since = now
             if self._lost is not None:
@@ -226,6 +240,7 @@ class _Host:
         self._notes: list[str] = []
         send_notes(self._notes.append)
         self._executor = LocalExecutor(1, threads, memory_limit_mb)
+        self._head = RayHead(require_ray().get_runtime_context().gcs_address)
 
     def refusal(self) -> str | None:
         """Why this node cannot be used; None: it can."""
@@ -245,7 +260,10 @@ class _Host:
         return None
 
     def run(self, payload: bytes) -> Iterator[tuple[str, Any]]:
-        """Run a task, and pass on what the slot must know: messages as those of a worker process, or `LOST`."""
+        """Run a task, and pass on what the slot must know: messages as those of a worker process, or `LOST`.
+
+        Without a head node nobody hears of the task, or could end it. It then ends here.
+        """
         yield TAKEN, None
         kills = kills_for_memory()
         future = self._executor.submit_pickled(payload)
@@ -254,6 +272,8 @@ class _Host:
             while self._notes:
                 yield NOTE, self._notes.pop(0)
             wait([future], POLL_SECONDS)
+            if self._head.lost:
+                self.end()
         if future.cancelled():
             return
         error = future.exception()

@@ -57,6 +57,8 @@ def connect(address: str | None) -> Any:
     """
     ray = require_ray()
     if ray.is_initialized():
+        there = ray.get_runtime_context().gcs_address
+        _require_answer(there, there)
         return ray
     address = os.environ.get(ADDRESS) or address
     if address is None:
@@ -90,11 +92,12 @@ def room(cluster: Cluster) -> Room:
         SettingsError: there is no such cluster, or none of its nodes is large enough for a worker.
     """
     connect(cluster.address)
-    counts = {name: _fit(node, cluster) for name, node in nodes().items()}
-    if not any(counts.values()):
+    counts = [(node, _fit(node, cluster)) for node in nodes().values()]
+    workers = sum(count for _, count in counts)
+    if not workers:
         raise SettingsError(too_small(cluster))
-    memory = min(node.get("memory", 0.0) / counts[name] for name, node in nodes().items() if counts.get(name))
-    return Room(sum(counts.values()), None if cluster.gpus or not memory else round(memory / _MB, 0))
+    memory = min(node.get("memory", 0.0) / count for node, count in counts if count)
+    return Room(workers, None if cluster.gpus or not memory else round(memory / _MB, 0))
 
 
 def nodes() -> dict[str, Mapping[str, float]]:
