@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -19,6 +19,8 @@ SOON = {
 }
 """A lost node is noticed within seconds."""
 STORE_BYTES = 80 * 2**20
+STARTS = 3
+Begun = TypeVar("Begun")
 
 
 class RayCluster:
@@ -56,11 +58,10 @@ class RayCluster:
 
     def add_node(self, **resources: float) -> Any:
         """Start a node with two cores, and wait until it can be used."""
+        given = {"num_cpus": 2, "object_store_memory": STORE_BYTES, **resources}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", self._path)
-            node = self._cluster.add_node(
-                **{"num_cpus": 2, "object_store_memory": STORE_BYTES, **resources}, wait=True
-            )
+            node = begun(lambda: self._cluster.add_node(**given, wait=True))
         self._nodes.append(node)
         return node
 
@@ -86,11 +87,19 @@ class RayCluster:
         self._cluster.shutdown()
 
 
+def begun(start: Callable[[], Begun]) -> Begun:
+    """What a start gives; it is tried again where the machine is busy: processes of Ray wait 15 s for each other."""
+    for _ in range(STARTS - 1):
+        with contextlib.suppress(Exception):  # it raises no other class
+            return start()
+    return start()
+
+
 @contextlib.contextmanager
 def ray_cluster(nodes: int) -> Iterator[RayCluster]:
     """A cluster with so many nodes; skips where Ray is not installed."""
     pytest.importorskip("ray")
-    cluster = RayCluster()
+    cluster = begun(RayCluster)
     try:
         for _ in range(nodes):
             cluster.add_node()
