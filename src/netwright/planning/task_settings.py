@@ -38,7 +38,7 @@ def finish_task_settings(draft: Draft, context: Context) -> None:
     Raises:
         SettingsError: a setting does not suit the task.
     """
-    TASKS[context.dataset.task].finish_settings(draft)
+    TASKS[context.dataset.task].finish_settings(draft, context.prepared)
 
 
 def choose_loss(draft: Draft, context: Context) -> None:

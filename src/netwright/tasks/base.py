@@ -51,6 +51,10 @@ class SettingsDraft(Protocol):
         """How candidates are trained."""
 
     @property
+    def machine(self) -> Any:
+        """What the run may use of this machine."""
+
+    @property
     def postprocessing(self) -> Any:
         """What is fitted after the training."""
 
@@ -267,8 +271,12 @@ class Task(Protocol):
             SettingsError: the user asked for something that is impossible with such data.
         """
 
-    def finish_settings(self, draft: SettingsDraft) -> None:
-        """Fill in settings that only this task has, after the data was prepared.
+    def finish_settings(self, draft: SettingsDraft, prepared: AnyPrepared) -> None:
+        """Fill in settings that only this task has, and say what will not be possible.
+
+        Args:
+            draft: the settings.
+            prepared: the data.
 
         Raises:
             SettingsError: a setting does not fit the task.

@@ -233,7 +233,7 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
     steps = {"size": (16, 16, 1), "spacing": (1, 1, 1)}
     shape = {"size": [16, 16], "slice_axis": 2}
     jobs, pairs = [], []
-    for channels, kinds in ((1, ("L", "LA", "I;16", "1")), (3, ("RGB", "RGBA", "P"))):
+    for channels, kinds in ((1, ("L", "LA", "I;16", "1", "turned")), (3, ("RGB", "RGBA", "P"))):
         names = ["grey"] if channels == 1 else ["red", "green", "blue"]
         architecture = {**shape, "channels": channels, "channel_names": names}
         predictor, saved = segmenter(tmp_path, steps, architecture)
@@ -249,7 +249,9 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
     assert "colours.png is in colours: expected a grey picture" in alone(tmp_path, jobs)
     assert not (tmp_path / "none.png").exists()
     for ours, theirs in pairs:
-        wanted, given = np.asarray(Image.open(ours)), np.asarray(Image.open(theirs))
+        with Image.open(ours) as one, Image.open(theirs) as other:
+            assert dict(one.getexif()) == dict(other.getexif())
+            wanted, given = np.asarray(one), np.asarray(other)
         assert len(np.unique(wanted)) > 1
         assert (wanted != given).mean() < 1e-3, ours.name
 
@@ -258,7 +260,11 @@ def picture(path: Path, kind: str = "RGB", size: tuple[int, int] = (21, 27)) -> 
     """Noise in one of Pillow's modes, with a bright field."""
     pixels = RANDOM.integers(0, 160, (*size, 4), dtype=np.uint8)
     pixels[4:12, 5:20] += 90
-    if kind == "I;16":
+    if kind == "turned":
+        tags = Image.Exif()
+        tags[0x0112] = 6
+        Image.fromarray(pixels[..., 0]).save(path, exif=tags)
+    elif kind == "I;16":
         Image.fromarray(pixels[..., 0].astype(np.uint16) * 250).save(path)
     else:
         Image.fromarray(pixels).convert("RGBA" if kind == "RGBA" else kind).save(path)

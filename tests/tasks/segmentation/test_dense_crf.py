@@ -209,6 +209,15 @@ def test_too_little_memory_is_an_error_and_no_end_of_the_process() -> None:
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
 
 
+def test_memory_that_is_promised_and_not_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities, image = random_case((40, 10, 5))
+    free = type("Free", (), {"available": 1_000_000})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: free)
+    refine(probabilities[..., :1], image[..., :1], (1, 1, 1), BOTH)
+    with pytest.raises(MemoryError):
+        refine(probabilities, image, (1, 1, 1), BOTH)
+
+
 def test_refuses_what_does_not_fit_together() -> None:
     probabilities, image = random_case((5, 4, 3))
     with pytest.raises(ValueError, match="one grid"):

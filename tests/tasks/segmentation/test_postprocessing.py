@@ -18,6 +18,7 @@ from netwright.comparison.retrain import ContestantJob, results_of, run_contesta
 from netwright.data.open import open_any
 from netwright.data.volumes.prepared import Prepared
 from netwright.errors import MemoryShortage, RunError, SettingsError
+from netwright.execution import notes
 from netwright.files import read_json, write_json
 from netwright.models.store import load_trained
 from netwright.planning.draft import Draft
@@ -263,6 +264,25 @@ def test_one_that_was_not_kept_is_tested_for_the_winner_alone(kept: RunFolder, r
     write_json(kept.winner / "result.json", {**values, **beside})
     page = write_report(kept, kept.settings(), run_data).read_text(encoding="utf-8")
     assert "It would change the network from" in page
+
+
+def test_too_little_memory_is_told_before_the_search(
+    folder: RunFolder, run_data: RunData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(notes, "_SAID", set())
+    monkeypatch.setattr(notes, "_TO", [told.append])
+    settings, prepared, task = folder.settings(), run_data.prepared, TASKS["segmentation"]
+    task.finish_settings(settings, prepared)
+    assert not told
+    little = settings.machine.model_copy(update={"memory_limit_mb": 1.0})
+    task.finish_settings(settings.model_copy(update={"machine": little}), prepared)
+    assert isinstance(prepared, Prepared)
+    voxels = max(prepared.image(index)[0].size for index in range(len(prepared.cases)))
+    (text,) = told
+    assert f"about {voxels * (500 + 60 * 4 + 150) / 1e6:,.0f} MB for the largest volumes" in text
+    assert "there are 1 MB for it" in text
+    assert "--set postprocessing.crf=false" in text
 
 
 def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(

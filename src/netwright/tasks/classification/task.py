@@ -99,7 +99,7 @@ class Classification:
     def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
         """The recipe's settings are used."""
 
-    def finish_settings(self, draft: SettingsDraft) -> None:
+    def finish_settings(self, draft: SettingsDraft, prepared: AnyPrepared) -> None:
         """The task has no settings of its own."""
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:

@@ -102,7 +102,7 @@ class Inpainting:
         """Small pictures from 0 to 1, augmented by flips alone, as in PDAS."""
         choose_preparation(draft, repeats=repeats)
 
-    def finish_settings(self, draft: SettingsDraft) -> None:
+    def finish_settings(self, draft: SettingsDraft, prepared: AnyPrepared) -> None:
         """What is missing of the pictures."""
         choose_masks(draft)
 

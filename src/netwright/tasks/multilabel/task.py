@@ -104,7 +104,7 @@ class Multilabel:
     def choose_settings(self, draft: SettingsDraft, dataset: AnyDataset, *, repeats: bool) -> None:
         """The recipe's settings are used."""
 
-    def finish_settings(self, draft: SettingsDraft) -> None:
+    def finish_settings(self, draft: SettingsDraft, prepared: AnyPrepared) -> None:
         """The task has no settings of its own."""
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:

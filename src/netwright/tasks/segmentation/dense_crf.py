@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
@@ -149,8 +150,14 @@ def memory_mb(shape: Sequence[int], classes: int, channels: int) -> float:
 
 
 def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
-    """Allocates as much memory as the library may need. If the library itself gets none, it ends the process."""
-    np.empty(int(1e6 * memory_mb(shape, classes, channels)), dtype=np.uint8)
+    """Allocates as much memory as the library may need. If the library itself gets none, it ends the process.
+
+    The system may promise more than there is, and then ends some process: so there must be as much free, too.
+    """
+    needed = memory_mb(shape, classes, channels)
+    np.empty(int(1e6 * needed), dtype=np.uint8)
+    if needed > psutil.virtual_memory().available / 1e6:
+        raise MemoryError
 
 
 def _require_one_grid(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import Scans
@@ -17,7 +18,7 @@ from netwright.errors import RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
 from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf
-from netwright.tasks.segmentation.dense_crf import DenseCRF, require_library
+from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, require_library
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import POSTPROCESSING
 
@@ -63,6 +64,26 @@ def fit_postprocessing(
         fitted = FittedCRF(False, NO_MEMORY, None, len(chosen), patients, nan, nan, 0.0, nan, 0, 0.0, False)
     write_json(folder / POSTPROCESSING, fitted.to_dict())
     return replace(network, crf=fitted.crf if fitted.kept else None)
+
+
+def crf_shortage(prepared: Prepared, limit_mb: float | None) -> str:
+    """What to tell before a search if there is not the memory for the CRF of the largest volumes; "": there is.
+
+    Args:
+        prepared: the run's volumes.
+        limit_mb: of a worker; None: all that is free.
+    """
+    sizes = [prepared.geometry(index).size for index in range(len(prepared.cases))]
+    needed, size = max((memory_mb(size, prepared.classes, prepared.channels), size) for size in sizes)
+    free = psutil.virtual_memory().available / 1e6
+    allowed = free if limit_mb is None else min(free, limit_mb)
+    if needed <= allowed:
+        return ""
+    return (
+        f"The CRF needs about {needed:,.0f} MB for the largest volumes, of {' x '.join(map(str, size))} voxels, and "
+        f"there are {allowed:,.0f} MB for it. Where there is too little memory, none is kept. Leave it out by --set "
+        "postprocessing.crf=false, or take larger voxels by preprocessing.spacing."
+    )
 
 
 def unkept_crf(folder: Path) -> DenseCRF | None:

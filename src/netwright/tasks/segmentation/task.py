@@ -201,8 +201,15 @@ class Segmentation:
         elif crf:
             require_library()
 
-    def finish_settings(self, draft: SettingsDraft) -> None:
-        """The task has no settings of its own."""
+    def finish_settings(self, draft: SettingsDraft, prepared: AnyPrepared) -> None:
+        """Say before the search whether there is too little memory for the CRF."""
+        from netwright.tasks.segmentation.data import prepared_volumes
+        from netwright.tasks.segmentation.postprocessing import crf_shortage
+
+        if draft.postprocessing.crf:
+            shortage = crf_shortage(prepared_volumes(prepared), draft.machine.memory_limit_mb)
+            if shortage:
+                say_once(shortage)
 
     def refuse_settings(self, draft: SettingsDraft, task: str) -> None:
         """Refuse a CRF where nothing is segmented."""
