@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from made_up_report import MadeUpReport
-from netwright.report.results import Contestant
+from netwright.report.results import Contestant, SeedTraining
 from netwright.report.sentences import progress_sentences, verdict_sentences
 from netwright.report.summaries import summarise
 
@@ -172,3 +172,53 @@ def test_frames_of_one_patient_are_not_counted_twice() -> None:
     told = verdict_sentences(few, LABELS)
     assert "one patient only, so no interval can be given" in told[0]
     assert "1 patient is too few to tell a difference" in told[1]
+
+
+def with_seeds(name: str, shift: float, spread: float) -> Contestant:
+    """A network of three trainings, whose scores lie ``spread`` apart."""
+    once = contestant(name, shift)
+    trainings = tuple(
+        SeedTraining(
+            seed,
+            "complete",
+            0.8 + 0.01 * (seed == 2),
+            {
+                case: {label: score + (seed - 2) * spread for label, score in row.items()}
+                for case, row in once.scores.items()
+            },
+            used=seed == 2,
+        )
+        for seed in (1, 2, 3)
+    )
+    return replace(once, trainings=trainings)  # the mean of the three is that of the middle one
+
+
+def test_a_gain_within_the_noise_of_seeds_is_called_so() -> None:
+    """By cases alone it would be better."""
+    assert "better by 0.0" in verdict_sentences([SEARCHED, contestant("plain", -0.02)], LABELS)[1]
+    mine, theirs = with_seeds("searched", 0.0, 0.02), with_seeds("plain", -0.02, 0.02)
+    told = verdict_sentences([mine, theirs], LABELS)
+    assert "a gain of 0.0" in told[1]
+    assert "Dice within the noise of training (95 % interval" in told[1]
+    assert "over cases and 3 seeds)" in told[1]
+    assert told[-1] == "In Dice the search brought no measurable gain over plain."
+    few = replace(theirs, trainings=theirs.trainings[:1])
+    assert "within the noise" in verdict_sentences([mine, few], LABELS)[1], "one side alone is noise enough"
+
+
+def test_a_gain_beyond_the_noise_of_seeds_is_told_as_before() -> None:
+    told = verdict_sentences([with_seeds("searched", 0.0, 0.001), with_seeds("plain", -0.05, 0.001)], LABELS)
+    assert "better by 0.05" in told[1]
+    assert "p < 0.001 over 60 cases" in told[1]
+
+
+def test_the_trainings_are_told_and_which_is_used() -> None:
+    searched = with_seeds("searched", 0.0, 0.02)
+    mean = np.mean([list(case.values()) for case in searched.scores.values()])
+    first = verdict_sentences([searched], LABELS)[0]
+    assert "over cases and 3 seeds)" in first
+    assert f"Its 3 trainings with other seeds reach from {mean - 0.02:.3f} to {mean + 0.02:.3f}." in first
+    assert "Used is training 2, the best on the validation cases." in first
+    failed = replace(searched.trainings[0], status="diverged", scores={})
+    told = verdict_sentences([replace(searched, trainings=(failed, *searched.trainings[1:]))], LABELS)[0]
+    assert "1 of its 3 trainings failed." in told

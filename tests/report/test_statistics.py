@@ -201,3 +201,41 @@ def test_a_case_counted_twice_tells_nothing_new() -> None:
     once, twice = value_a_group(values, names), value_a_group(np.repeat(values, 2), np.repeat(names, 2))
     assert bootstrap_interval(twice) == pytest.approx(bootstrap_interval(values), abs=0.01)
     np.testing.assert_array_equal(once, values)
+
+
+def test_what_seeds_add_to_a_mean_is_students_interval() -> None:
+    """Cases that all agree leave the trainings alone, for which the interval is known in closed form."""
+    means = [0.81, 0.84, 0.83]
+    low, high = bootstrap_interval([np.mean(means)] * 12, trainings=[means], resamples=200_000)
+    expected = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
+    assert (low, high) == pytest.approx(expected, abs=0.0015)
+
+
+def test_what_seeds_add_to_a_difference_is_that_of_both_networks() -> None:
+    """Many trainings of each: Welch's interval, which is then the normal one."""
+    rng = np.random.default_rng(2)
+    mine, theirs = rng.normal(0.85, 0.01, 40), rng.normal(0.8, 0.02, 40)
+    cases = np.full(10, 0.8)
+    found = paired_comparison(cases + 0.05, cases, trainings=[mine, theirs])
+    welch = stats.ttest_ind(mine, theirs, equal_var=False).confidence_interval(0.95)
+    assert found.high - found.low == pytest.approx(welch.high - welch.low, rel=0.05)
+    assert (found.seeds, found.within_noise) == (40, False)
+
+
+def test_an_interval_over_cases_and_seeds_covers_the_mean_as_often_as_it_says() -> None:
+    """Networks whose seed and whose cases both move the score; one over cases alone is far too short."""
+    rng = np.random.default_rng(3)
+    covered = {"both": 0, "cases": 0}
+    for _ in range(150):
+        scores = 0.8 + rng.normal(0, 0.05, 25) + rng.normal(0, 0.01, (3, 1)) + rng.normal(0, 0.01, (3, 25))
+        cases, seeds = scores.mean(axis=0), [scores.mean(axis=1)]
+        for name, trainings in (("both", seeds), ("cases", [])):
+            low, high = bootstrap_interval(cases, trainings=trainings, resamples=1000)
+            covered[name] += low <= 0.8 <= high
+    assert covered["both"] / 150 >= 0.93
+    assert covered["cases"] < covered["both"]
+
+
+def test_a_single_training_leaves_the_interval_as_it_is() -> None:
+    values = np.random.default_rng(4).beta(8, 2, 30)
+    assert bootstrap_interval(values, trainings=[[0.8]]) == bootstrap_interval(values)

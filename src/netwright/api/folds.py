@@ -25,6 +25,7 @@ from netwright.planning.resolve import Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, open_run_data
 from netwright.runs.folder import RunFolder
+from netwright.runs.results import winner_folder
 from netwright.runs.series import PARTS, TESTED, parts_file
 from netwright.runs.status import FINISHED
 from netwright.training.files import WEIGHTS
@@ -121,7 +122,7 @@ def keep_ensemble(root: Path, runs: Sequence[Run]) -> None:
         write_json(folder.splits_file, _all_parts(parts).to_dict())
         write_text(folder.settings_file, first.folder.settings_file.read_text(encoding="utf-8"))
         (folder.winner / TESTED).unlink(missing_ok=True)
-        join_folds([run.folder.winner for run in runs], folder.winner, folder.settings())
+        join_folds([winner_folder(run.folder) for run in runs], folder.winner, folder.settings())
         if folder.splits().test:
             _test(folder, first)
         write_json(finished, {"finished": time.time()})

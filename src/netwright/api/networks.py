@@ -12,6 +12,7 @@ from netwright.files import remove_partial
 from netwright.models.export.base import ExportData
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder, held
+from netwright.runs.results import winner_folder
 from netwright.runs.start import start_weights
 from netwright.runs.trials import TrialRecord, best_of
 from netwright.searches.jobs import CandidateJob
@@ -60,8 +61,9 @@ def network_folder(folder: RunFolder, trial: int | None, best: Callable[[], Tria
     """
     if trial is not None:
         return folder.trained(trial)
-    if (folder.winner / WEIGHTS).exists():
-        return folder.winner
+    used = winner_folder(folder)
+    if (used / WEIGHTS).exists():
+        return used
     record = best()
     trained = folder.trained(record.number) if record is not None else None
     return trained if trained is not None and trained.exists() else folder.winner

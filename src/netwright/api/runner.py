@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from netwright.api.race import end_race, keep_best, race_of
-from netwright.comparison.contestants import entries
+from netwright.comparison.contestants import entries, trainings
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
 from netwright.errors import RunError
@@ -255,6 +255,7 @@ def compare(
         entry if entry.reference is not None else replace(entry, words=space.describe(entry.choice))
         for entry in entries(settings, space, run_data.data, best.choice, start)
     ]
+    who = trainings(who, settings.verdict.seeds)
     share = share_seconds(settings, hours, len(who))
     write_json(
         folder.root / COMPARING,

@@ -172,6 +172,13 @@ class WishOptions:
         bool, typer.Option("--single", help="One network in the end, not several together (recipe auto).")
     ] = False
     compare: CompareOption = None
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train each network of the final comparison so many times, with other seeds, within --verdict-hours.",
+        ),
+    ] = None
     assignments: Annotated[
         list[str] | None,
         typer.Option(

@@ -89,9 +89,10 @@ def _comparison(status: RunStatus) -> str:
     comparison = status.comparison
     assert comparison is not None
     retrained = comparison.share_seconds is not None or comparison.epochs is not None
-    done = (
-        f"{len(comparison.done)} of {len(comparison.entries)} networks {'retrained and ' * retrained}tested"
-    )
+    several = any("/" in name for name in comparison.entries)
+    what = "trainings" if several else "networks"
+    verb = "done and " * several or "retrained and " * retrained
+    done = f"{len(comparison.done)} of {len(comparison.entries)} {what} {verb}tested"
     if not retrained:
         return f"now    {done}"
     if not comparison.running:

@@ -7,7 +7,8 @@ test; the others show what it is worth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from netwright.errors import (
 )
 from netwright.runs.data import SearchData
 from netwright.runs.folder import open_run_folder
+from netwright.runs.results import training_name
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.searches.components import problem_of
 from netwright.searches.random_choices import draw_choice
@@ -91,6 +93,13 @@ def entries(
     for name in reference_names(settings, space, data):
         result.append(Entry(name, REFERENCES[name].title, {}, name))
     return result
+
+
+def trainings(who: Sequence[Entry], seeds: int) -> list[Entry]:
+    """Each network as often as it is trained, with a name for each training; all of the first seed come first."""
+    return [
+        replace(entry, name=training_name(entry.name, seed)) for seed in range(1, seeds + 1) for entry in who
+    ]
 
 
 def reference_names(settings: RunSettings, space: Space, data: SearchData) -> tuple[str, ...]:

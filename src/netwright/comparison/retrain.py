@@ -108,6 +108,29 @@ def require_retraining(settings: RunSettings) -> None:
         )
 
 
+def require_repeatable(settings: RunSettings) -> None:
+    """Refuses several trainings of each network of the final comparison where none is trained there.
+
+    Raises:
+        SettingsError: the message says why, and what to do.
+    """
+    seeds = settings.verdict.seeds
+    if seeds == 1:
+        return
+    if settings.race is not None:
+        raise SettingsError(
+            f"verdict.seeds={seeds} (--seeds) trains the networks of the final comparison again, but in a search whose "
+            "trainings go on (race) they go on from their checkpoints, and are tested as they are. Repeat the whole "
+            f"search with other seeds (--splits {seeds}), or name a recipe that trains each candidate once, such as "
+            "segnas4 ('netwright recipes' lists them)."
+        )
+    if settings.verdict.hours == 0:
+        raise SettingsError(
+            f"verdict.seeds={seeds} (--seeds) trains the networks of the final comparison again, but verdict.hours=0 "
+            "(--verdict-hours) leaves it out. Give it hours, or leave --seeds out."
+        )
+
+
 def _patience(settings: RunSettings) -> int | None:
     return settings.train.patience or settings.training.patience
 
@@ -202,7 +225,7 @@ class FinalComparison:
         return ContestantJob(
             replace(job, training=cases_of(settings, self._data), reference=entry.reference),
             cases=self._cases,
-            searched=entry.name == SEARCHED,
+            searched=entry.name.partition("/")[0] == SEARCHED,
         )
 
 

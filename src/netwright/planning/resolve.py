@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from netwright.comparison.contestants import require_references, require_rival
-from netwright.comparison.retrain import require_retraining
+from netwright.comparison.retrain import require_repeatable, require_retraining
 from netwright.logs import require_logs
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, has_time_share
@@ -153,6 +153,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("a search whose trainings go on has a limit of time", require_race),
         ("time for the CRF of such a search", choose_crf_minutes),
         ("no case both trains and judges", lambda draft, _: require_retraining(draft)),
+        ("what is trained with several seeds is trained", lambda draft, _: require_repeatable(draft)),
     ),
     Chapter.CODE: (
         ("code is trusted", require_trusted_code),

@@ -65,7 +65,7 @@ class Metric:
 
     def interval(self, low: float, high: float) -> str:
         """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where there is no interval."""
-        if self.ranks:  # shares of cases are not within 0 and 1, the metric is
+        if not (self.unit or self.column):  # what is resampled or drawn may leave 0 to 1, the metric may not
             low, high = (value if math.isnan(value) else min(max(value, 0.0), 1.0) for value in (low, high))
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)

@@ -31,6 +31,25 @@ class TrialRow:
 
 
 @dataclass(frozen=True)
+class SeedTraining:
+    """One of several trainings of a network, each with another seed.
+
+    Args:
+        seed: its number, from 1.
+        status: as in `netwright.training.outcome`.
+        validation: its metric on the validation cases; None where it has none.
+        scores: as those of a `Contestant`.
+        used: whether this one is the network that is used, and that sections with a single training show.
+    """
+
+    seed: int
+    status: str
+    validation: float | None
+    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    used: bool = False
+
+
+@dataclass(frozen=True)
 class Contestant:
     """One network of the final comparison, retrained and tested like the others.
 
@@ -47,6 +66,7 @@ class Contestant:
         scores: for segmentation test case -> label name -> Dice on the original grid (NaN where the label is absent
             from truth and prediction); for classification test image -> its true class -> 1 where it is recognised,
             else 0; for inpainting test image -> "psnr" and "ssim" -> its value.
+            Of several trainings, their mean.
         curves: name -> one value an epoch.
         role: "original", "random network", "random search" or "searched" puts it into the table of costs beside the
             original. The next three fields are for that table; None: not measured.
@@ -58,6 +78,7 @@ class Contestant:
             patients.
         details: further results of the task's test, by name, for the task's own sections.
         folder: where the network lies.
+        trainings: of several with other seeds, each; else none. All but ``scores`` is that of the one that is used.
     """
 
     name: str
@@ -79,3 +100,4 @@ class Contestant:
     groups: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    trainings: tuple[SeedTraining, ...] = ()

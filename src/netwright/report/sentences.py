@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from netwright.report import formatting
 from netwright.report.draw.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
-from netwright.report.results import Contestant, TrialRow
+from netwright.report.results import Contestant, SeedTraining, TrialRow
 from netwright.report.statistics import PairedComparison
 from netwright.report.summaries import Summary, summarise
 
@@ -110,9 +110,34 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     if math.isnan(low):
         certainty = f"one {metric.case} only, so no interval can be given"
     else:
-        certainty = f"95 % interval {metric.interval(low, high)}"
+        certainty = f"95 % interval {metric.interval(low, high)}{_over_seeds(searched, metric)}"
     size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
-    return f"The searched network {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
+    told = f"The searched network {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
+    return " ".join([told, *_trainings(searched, metric)])
+
+
+def _over_seeds(summary: Summary, metric: Metric) -> str:
+    seeds = len(summary.of_trainings)
+    return f" over {metric.cases} and {seeds} seeds" if seeds else ""
+
+
+def _trainings(searched: Summary, metric: Metric) -> Iterator[str]:
+    """How the trainings of the searched network differ, and which of them is used."""
+    trainings = searched.contestant.trainings
+    if not trainings:
+        return
+    means = [mean for mean in searched.overall.trainings if not math.isnan(mean)]
+    if len(means) > 1:
+        reached = f"from {metric.value(min(means))} to {metric.value(max(means))}"
+        yield f"Its {len(means)} trainings with other seeds reach {reached}."
+    failed = [one for one in trainings if one.status != "complete"]
+    if failed:
+        yield f"{len(failed)} of its {len(trainings)} trainings failed."
+    yield from (f"Used is training {one.seed}, {_why(one)}." for one in trainings if one.used)
+
+
+def _why(training: SeedTraining) -> str:
+    return "the first" if training.validation is None else "the best on the validation cases"
 
 
 def _against(searched: Summary, other: Summary, metric: Metric) -> str:
@@ -162,6 +187,13 @@ def _difference(comparison: PairedComparison | None, metric: Metric) -> str:
         return f"no test {metric.case} in common"
     if too_few(comparison):
         return too_few_words(comparison, metric)
+    if comparison.within_noise:
+        interval = metric.difference_interval(comparison.low, comparison.high)
+        kind = "gain" if comparison.mean_difference > 0 else "difference"
+        return (
+            f"a {kind} of {metric.amount(comparison.mean_difference)} within the noise of training (95 % interval "
+            f"{interval} over {metric.cases} and {comparison.seeds} seeds)"
+        )
     evidence = f"{formatting.p_value(comparison.p_value)} over {metric.count(comparison.n)}"
     kind = outcome(comparison)
     if kind == "equal":
@@ -184,7 +216,7 @@ def too_few_words(comparison: PairedComparison, metric: Metric) -> str:
 
 def outcome(comparison: PairedComparison) -> str:
     """The searched network relative to another: "better", "worse" or "equal" (no measurable difference)."""
-    if not comparison.p_value < SIGNIFICANCE:
+    if comparison.within_noise or not comparison.p_value < SIGNIFICANCE:
         return "equal"
     return "better" if comparison.mean_difference > 0 else "worse"
 

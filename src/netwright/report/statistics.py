@@ -23,28 +23,46 @@ FEW_VALUES = 8
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two networks on the same cases: the mean of a - b, its 95 % interval, the two-sided p-value, and the pairs."""
+    """Two networks on the same cases: the mean of a - b, its 95 % interval, the two-sided p-value, and the pairs.
+
+    ``seeds``: in how many trainings of each network the interval counts; 1: in none, it holds the cases alone.
+    """
 
     mean_difference: float
     low: float
     high: float
     p_value: float
     n: int
+    seeds: int = 1
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether trainings with other seeds and other cases may turn the difference round."""
+        return self.seeds > 1 and self.low <= 0 <= self.high
 
 
 def bootstrap_interval(
-    values: ArrayLike, *, seed: int = 0, level: float = 0.95, resamples: int = 10_000
+    values: ArrayLike,
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    trainings: Sequence[Sequence[float]] = (),
 ) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of the mean over cases (BCa; Efron 1987).
 
     As in Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 14.3. It is better here than plain
     percentiles, because Dice over cases is skewed: a few failures pull the mean down.
 
+    With several trainings, the interval holds cases and seeds: to the mean of each resample of the cases comes what
+    other seeds would change, see `seed_noise`.
+
     Args:
         values: one value a case, shape (n,). NaNs (label absent) are dropped.
         seed: for the resampling. Equal seeds give equal intervals.
         level: coverage, between 0 and 1.
         resamples: bootstrap resamples of the cases.
+        trainings: for each network whose mean or difference this is, the mean of each of its trainings.
 
     Returns:
         (low, high); NaN twice for fewer than two values, which have no interval.
@@ -53,9 +71,45 @@ def bootstrap_interval(
     sample = sample[~np.isnan(sample)]
     if sample.size < 2:
         return float("nan"), float("nan")
+    tails = ((1 - level) / 2, (1 + level) / 2)
+    if not any(len(means) > 1 for means in trainings):
+        low, high = _bootstrap_quantiles(sample, tails, resamples, seed)
+        return float(low), float(high)
+    levels = (np.arange(resamples) + 0.5) / resamples
+    drawn = _bootstrap_quantiles(sample, levels, resamples, seed)
+    low, high = np.quantile(drawn + seed_noise(trainings, resamples, np.random.default_rng((seed, 1))), tails)
+    return float(low), float(high)
+
+
+def seed_noise(
+    trainings: Sequence[Sequence[float]], resamples: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """What other seeds would change of a mean over trainings, or of a difference of two: ``resamples`` draws.
+
+    Two or three trainings cannot be resampled, which would show two thirds of their variance or less. So the mean of n
+    trainings with the standard deviation s is taken to lie around the true one like Student's t with n - 1 degrees of
+    freedom, times s / sqrt(n). Of two networks, both are drawn (Behrens and Fisher's problem).
+
+    Args:
+        trainings: for each network, the mean score of each of its trainings. A single one adds nothing.
+        resamples: how many draws.
+        generator: of random numbers.
+    """
+    noise = np.zeros(resamples)
+    for means in trainings:
+        if len(means) > 1:
+            error = np.std(means, ddof=1) / np.sqrt(len(means))
+            noise += error * generator.standard_t(len(means) - 1, resamples)
+    return noise
+
+
+def _bootstrap_quantiles(
+    sample: NDArray[np.float64], levels: Sequence[float] | NDArray[np.float64], resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Quantiles of the BCa bootstrap's distribution of the mean."""
     mean = float(sample.mean())
     if np.ptp(sample) == 0:
-        return mean, mean
+        return np.full(len(levels), mean)
     generator = np.random.default_rng(seed)
     means = _resampled_means(sample, resamples, generator)
     same = np.abs(means - mean) <= 1e-12 * np.ptp(sample)
@@ -66,12 +120,11 @@ def bootstrap_interval(
     # Eq. 14.15: the jackknife's acceleration, which has this closed form for a mean.
     acceleration = float(np.sum(centred**3) / (6 * np.sum(centred**2) ** 1.5))
     ends = []
-    for tail in ((1 - level) / 2, (1 + level) / 2):
-        shifted = bias + normal.inv_cdf(tail)
+    for level in levels:
+        shifted = bias + normal.inv_cdf(level)
         # Eq. 14.10; past its pole, which one far outlier among many values can reach, the limit.
         ends.append(normal.cdf(bias + shifted / max(1 - acceleration * shifted, 1e-9)))
-    low, high = np.quantile(means, ends)
-    return float(low), float(high)
+    return np.asarray(np.quantile(means, ends), dtype=np.float64)
 
 
 def value_a_group(values: ArrayLike, groups: Sequence[str]) -> NDArray[np.float64]:
@@ -111,7 +164,9 @@ def _resampled_means(
     )
 
 
-def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedComparison:
+def paired_comparison(
+    a: ArrayLike, b: ArrayLike, seed: int = 0, trainings: Sequence[Sequence[float]] = ()
+) -> PairedComparison:
     """Compares two networks case by case. Positive differences favour ``a``.
 
     The interval is the bootstrap's, for the mean difference. The p-value is that of the paired permutation (sign-flip)
@@ -124,6 +179,8 @@ def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedCompar
         a: one value a case, shape (n,). Pairs with a NaN on either side are dropped.
         b: the same cases in the same order.
         seed: for resampling and sign patterns.
+        trainings: of both networks, the mean of each training on these cases; the interval then holds seeds, too. The
+            p-value is over cases in any case.
 
     Raises:
         ValueError: ``a`` and ``b`` differ in length.
@@ -136,9 +193,10 @@ def paired_comparison(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedCompar
     if differences.size == 0:
         nan = float("nan")
         return PairedComparison(nan, nan, nan, nan, 0)
-    low, high = bootstrap_interval(differences, seed=seed)
+    low, high = bootstrap_interval(differences, seed=seed, trainings=trainings)
     p_value = _sign_flip_p_value(differences, np.random.default_rng(seed))
-    return PairedComparison(float(differences.mean()), low, high, p_value, int(differences.size))
+    seeds = max((len(means) for means in trainings), default=1)
+    return PairedComparison(float(differences.mean()), low, high, p_value, int(differences.size), seeds)
 
 
 def _sign_flip_p_value(differences: NDArray[np.float64], generator: np.random.Generator) -> float:

@@ -24,11 +24,15 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over test cases with its 95 % bootstrap interval; NaN where there is none."""
+    """A mean over test cases with its 95 % bootstrap interval; NaN where there is none.
+
+    ``trainings``: of several with other seeds, the mean of each; the interval then holds these, too.
+    """
 
     mean: float
     low: float
     high: float
+    trainings: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Summary:
             (PSNR).
         overall: the mean over cases.
         labels: label -> estimate.
+        of_trainings: ``case_scores`` of each training, of several with other seeds.
         comparison: the searched network minus this one, over the cases that both have. Its p-value is adjusted for the
             number of comparisons (Holm). None for the searched network, and where either is untested.
     """
@@ -51,6 +56,7 @@ class Summary:
     case_scores: Mapping[str, float]
     overall: Estimate
     labels: Mapping[str, Estimate]
+    of_trainings: tuple[Mapping[str, float], ...] = ()
     comparison: PairedComparison | None = None
 
     @property
@@ -136,34 +142,53 @@ class Comparison:
 
 
 def _summary(contestant: Contestant, labels: Sequence[str], metric: Metric) -> Summary:
+    case_scores, by_label = _scores(contestant.scores, labels, metric)
+    tested = [
+        _scores(training.scores, labels, metric) for training in contestant.trainings if training.scores
+    ]
+    several = tested if len(tested) > 1 else []
+    of_labels = {
+        label: estimate(values, contestant.groups, [own[label] for _, own in several])
+        for label, values in by_label.items()
+    }
+    of_trainings = tuple(scores for scores, _ in several)
+    overall = estimate(case_scores, contestant.groups, of_trainings)
+    return Summary(contestant, case_scores, overall, of_labels, of_trainings)
+
+
+def _scores(
+    scores: Mapping[str, Mapping[str, float]], labels: Sequence[str], metric: Metric
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Case -> the score that counts, and label -> case -> score."""
     case_scores: dict[str, float] = {}
     by_label: dict[str, dict[str, float]] = {label: {} for label in labels}
     # A classified image has a score for one of perhaps a thousand classes, so no full table is made.
-    for name, scores in contestant.scores.items():
-        known = {label: score for label, score in scores.items() if label in by_label}
+    for name, row in scores.items():
+        known = {label: score for label, score in row.items() if label in by_label}
         for label, score in known.items():
             if not math.isnan(score):
                 by_label[label][name] = score
         if not math.isnan(mean := metric.of_case(known)):
             case_scores[name] = mean
-    return Summary(
-        contestant,
-        case_scores,
-        estimate(case_scores, contestant.groups),
-        {label: estimate(values, contestant.groups) for label, values in by_label.items()},
-    )
+    return case_scores, by_label
 
 
-def estimate(scores: Mapping[str, float], groups: Mapping[str, str]) -> Estimate:
+def estimate(
+    scores: Mapping[str, float], groups: Mapping[str, str], trainings: Sequence[Mapping[str, float]] = ()
+) -> Estimate:
     """The mean over cases with its interval.
 
     Args:
         scores: of each case.
         groups: the patient of each case that shares its patient with others.
+        trainings: of several with other seeds, the scores of each; ``scores`` are their means.
     """
     values = list(scores.values())
-    low, high = bootstrap_interval(value_a_group(values, groups_of(scores, groups)))
-    return Estimate(mean_known(values), low, high)
+    means = tuple(mean_known(own.values()) for own in trainings)
+    low, high = bootstrap_interval(
+        value_a_group(values, groups_of(scores, groups)), trainings=[[m for m in means if not math.isnan(m)]]
+    )
+    return Estimate(mean_known(values), low, high, means)
 
 
 def groups_of(cases: Iterable[str], groups: Mapping[str, str]) -> list[str]:
@@ -177,4 +202,8 @@ def _compare(searched: Summary, other: Summary) -> PairedComparison:
     mine, theirs = (
         value_a_group([summary.case_scores[name] for name in common], groups) for summary in (searched, other)
     )
-    return paired_comparison(mine, theirs)
+    trainings = [
+        [mean_known(own[name] for name in common if name in own) for own in summary.of_trainings]
+        for summary in (searched, other)
+    ]
+    return paired_comparison(mine, theirs, trainings=trainings)

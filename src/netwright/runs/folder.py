@@ -84,8 +84,11 @@ class RunFolder:
         return self.root / "trials" / f"{number:04d}"
 
     def contestant(self, name: str) -> Path:
-        """The folder of one network of the final comparison. That of the searched network is `winner`."""
-        return self.winner if name == "searched" else self.root / "verdict" / name
+        """The folder of one training of the final comparison. The searched network's is `winner`, and those with
+        further seeds are below the first: ``searched/seed-2`` is ``winner/seed-2``.
+        """
+        network, _, seed = name.partition("/")
+        return (self.winner if network == "searched" else self.root / "verdict" / network) / seed
 
     def settings(self) -> RunSettings:
         """The settings of the run.

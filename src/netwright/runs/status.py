@@ -14,7 +14,7 @@ from netwright.files import read_json
 from netwright.objective import ObjectiveSettings
 from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
-from netwright.runs.results import read_results
+from netwright.runs.results import RESULT
 from netwright.runs.storage import drivers_elsewhere, finished_elsewhere
 from netwright.runs.summary import SearchSummary, read_summary, summary_of
 from netwright.runs.trials import RUNNING, TrialRecord, path_of
@@ -254,7 +254,7 @@ def _comparison(folder: RunFolder, settings: RunSettings) -> Comparison | None:
     if not (folder.root / COMPARING).exists():
         return None
     values = read_json(folder.root / COMPARING)
-    done = tuple(result["name"] for result in read_results(folder))
+    done = tuple(name for name in values["entries"] if (folder.contestant(name) / RESULT).exists())
     running = []
     for name in [name for name in values["entries"] if name not in done][: settings.machine.workers]:
         planned, curves = read_curves(folder.contestant(name))

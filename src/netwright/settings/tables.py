@@ -128,6 +128,12 @@ class VerdictSettings(_Model):
         description="epochs of each network, in place of an equal share of the time. The comparison then has no time "
         "limit",
     )
+    seeds: int = Field(
+        default=1,
+        ge=1,
+        description="how many times each network of the final comparison is trained, each time with another seed and "
+        "an equal share of the time; `--seeds`",
+    )
     schedule: Literal["cosine", "recipe"] = Field(
         default="cosine",
         description="learning rate over time in the final comparison: `cosine` falls to zero by the end of each "

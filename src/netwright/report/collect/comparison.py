@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from netwright.means import mean_known
 from netwright.report.collect.facts import notes_of
 from netwright.report.metrics import Metric, metric_named, reward_words
-from netwright.report.results import Contestant
+from netwright.report.results import Contestant, SeedTraining
 from netwright.report.sentences import verdict_sentences
 from netwright.report.summaries import Comparison
 from netwright.runs.drawings import space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
-from netwright.runs.results import read_results
+from netwright.runs.results import read_results, training_name, trainings_of, used_training
 from netwright.runs.status import read_curves
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.settings import RunSettings
@@ -40,7 +41,7 @@ def comparison_of(
         metric: of the task.
         of_regions: whether these columns are regions of a segmentation.
     """
-    contestants = tuple(contestant_of(folder, result, space) for result in read_results(folder))
+    contestants = tuple(contestant_of(folder, settings, result, space) for result in read_results(folder))
     return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size, of_regions)
 
 
@@ -51,7 +52,8 @@ def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:
     space = space_to_show(folder, settings, records)
     notes = notes_of(study_to_show(folder, settings, space), len(records))
     if results:
-        metric, contestants = metric_compared(settings), [contestant_of(folder, r, space) for r in results]
+        metric = metric_compared(settings)
+        contestants = [contestant_of(folder, settings, result, space) for result in results]
         told = verdict_sentences(contestants, columns_of(results), metric.name)
         return (*told, *notes)
     best = best_of(records)
@@ -82,18 +84,27 @@ def metric_compared(settings: RunSettings) -> Metric:
     return asked if asked.column else metric_named(task_of_metric(name).metric)
 
 
-def contestant_of(folder: RunFolder, result: Mapping[str, Any], space: Space) -> Contestant:
-    """A network of the final comparison.
+def contestant_of(
+    folder: RunFolder, settings: RunSettings, first: Mapping[str, Any], space: Space
+) -> Contestant:
+    """A network of the final comparison, with all of its trainings.
 
     Args:
         folder: of the run.
-        result: as it is stored, with scores on test cases.
+        settings: of the run.
+        first: the result of its first training as it is stored, with scores on test cases.
         space: that the run searches.
     """
     groups = folder.splits().groups
+    results = trainings_of(folder, first)
+    used = used_training(results, settings)
+    result = dict(results)[used]
+    own = folder.contestant(training_name(first["name"], used))
+    trainings = _trainings(results, used, settings) if len(results) > 1 else ()
+    scores = mean_scores([training.scores for training in trainings]) if trainings else result["scores"]
     outcome = Outcome.from_dict(result["outcome"])
     return Contestant(
-        name=result["name"],
+        name=first["name"],
         title=result["title"],
         role=result.get("role"),
         size_mb=outcome.cost.size_mb,
@@ -107,12 +118,44 @@ def contestant_of(folder: RunFolder, result: Mapping[str, Any], space: Space) ->
         train_seconds=outcome.seconds,
         epochs=outcome.epochs,
         inference_ms=outcome.cost.inference_ms,
-        scores=result["scores"],
+        scores=scores,
         details=result,
-        folder=folder.contestant(result["name"]),
-        curves=read_curves(folder.contestant(result["name"]))[1],
-        groups={case: groups[case] for case in result["scores"] if case in groups},
+        folder=own,
+        curves=read_curves(own)[1],
+        groups={case: groups[case] for case in scores if case in groups},
+        trainings=trainings,
     )
+
+
+def _trainings(
+    results: Sequence[tuple[int, Mapping[str, Any]]], used: int, settings: RunSettings
+) -> tuple[SeedTraining, ...]:
+    metric = str(settings.objective.metric)
+    judged = settings.train.cases == "training"
+    return tuple(
+        SeedTraining(
+            seed,
+            result["outcome"]["status"],
+            result["outcome"]["metrics"].get(metric) if judged else None,
+            result["scores"],
+            used=seed == used,
+        )
+        for seed, result in results
+    )
+
+
+def mean_scores(trainings: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
+    """The scores of each case, each the mean over the trainings that have it.
+
+    >>> mean_scores([{"a": {"dice": 0.5}}, {"a": {"dice": 0.75}}, {}])
+    {'a': {'dice': 0.625}}
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for scores in trainings:
+        for case, row in scores.items():
+            for name, score in row.items():
+                found.setdefault(case, {}).setdefault(name, []).append(score)
+    return {case: {name: mean_known(values) for name, values in row.items()} for case, row in found.items()}
 
 
 def _milliseconds(seconds: float | None) -> float | None:

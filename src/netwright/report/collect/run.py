@@ -26,6 +26,7 @@ from netwright.report.sections import Page, Section, render_page
 from netwright.runs.data import RunData
 from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
+from netwright.runs.results import winner_folder
 from netwright.runs.trials import best_of, load_trials, record_of
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
@@ -85,7 +86,8 @@ def report_page(
     shown = problem_of(settings, run_data.prepared).task
     columns, regions = task.score_names(run_data.prepared), bool(getattr(shown, "regions", ()))
     comparison = comparison_of(folder, settings, space, columns, task.metric, of_regions=regions)
-    run = ReportedRun(settings, comparison, folder.winner / "predictions", run_data.prepared, run_data.test)
+    predictions = winner_folder(folder) / "predictions"
+    run = ReportedRun(settings, comparison, predictions, run_data.prepared, run_data.test)
     path = probability_path(folder, settings, best)
     search = SearchCourse(
         trials=trial_rows(records, space),

@@ -174,7 +174,7 @@ def _networks(
     trials, seconds = load_search(folder)
     records = [record_of(trial) for trial in trials]
     space = space_to_show(folder, settings, records)
-    contestants = [contestant_of(folder, result, space) for result in results]
+    contestants = [contestant_of(folder, settings, result, space) for result in results]
     key = key_of(settings)
     make = partial(_Tested, folder.root, settings)
     for summary in summarise(contestants, columns_of(results), metric):

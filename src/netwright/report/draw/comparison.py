@@ -5,6 +5,7 @@ from __future__ import annotations
 from netwright.report import formatting
 from netwright.report.draw.comparison_figures import score_by_case, training_curves
 from netwright.report.draw.costs import cost_rows
+from netwright.report.draw.seeds import seed_blocks
 from netwright.report.draw.style import status_badge
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.sections import (
@@ -39,7 +40,9 @@ def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
         return ()
     verdict = Sentences(sentences(comparison.summaries, comparison.metric))
     title = f"Comparison on unseen {comparison.counted.cases}"
-    tables = (_networks(comparison), _caption(comparison.counted), *_costs(comparison), *_labels(comparison))
+    seeds = tuple(seed_blocks(comparison))
+    caption = _caption(comparison.counted, several=bool(seeds))
+    tables = (_networks(comparison), caption, *seeds, *_costs(comparison), *_labels(comparison))
     return (
         Section("verdict", "", (verdict,), VERDICT, style="verdict"),
         Section(ANCHOR, title, tables, COMPARISON, link="Comparison"),
@@ -117,15 +120,21 @@ def _difference(summary: Summary, metric: Metric) -> Cell:
     )
 
 
-def _caption(metric: Metric) -> Sentences:
+def _caption(metric: Metric, *, several: bool) -> Sentences:
     test = "McNemar's exact test" if metric.classifies else "a paired sign-flip test"
+    uncertainty = (
+        "Intervals hold what other seeds would change, too, as far as a network was trained with several; p-values do "
+        "not. A difference whose interval has 0 in it is within the noise, whatever its p-value."
+        if several
+        else f"Intervals and tests show the uncertainty from the choice of {metric.cases}, not the difference of a "
+        "second training: each network was trained once."
+    )
     return Sentences(
         (
             f"Means over the test {metric.cases}, which search and training did not use, with 95 % bootstrap intervals "
             f"(BCa) over the {metric.cases} below them. Differences: the searched network minus the other, "
             f"{metric.case} by {metric.case}, with the p-value of {test}, adjusted for the number of comparisons "
-            f"(Holm). Intervals and tests show the uncertainty from the choice of {metric.cases}, not the difference "
-            f"of a second training: each network was trained once.",
+            f"(Holm). {uncertainty}",
         ),
         "caption",
     )
