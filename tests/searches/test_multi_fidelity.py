@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from netwright.execution.base import WorkerLost
 from netwright.execution.run_jobs import Done, Job
 from netwright.report.collect.race import racers_of
 from netwright.report.draw.race import race_sections
@@ -26,71 +22,14 @@ from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import MultiFidelitySearch
 from netwright.searches.race_view import joins_of
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
 from netwright.strategies.makers import make_sampler
-from netwright.training.checkpoint import load_values, save_checkpoint
-from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT
-from netwright.training.outcome import Cost, Outcome, Status
+from simulated_race import BESIDE, Simulated, settings_of
 
 HOUR = 3600.0
-BESIDE = 2.0
-
-
-class Simulated:
-    """Trains a candidate by advancing a clock. A checkpoint holds its seconds so far; the score rises with them."""
-
-    def __init__(self, lost: Callable[[CandidateJob], bool] = lambda job: False) -> None:
-        self.seconds = time.monotonic()
-        self.jobs: list[CandidateJob] = []
-        self.lost = lost
-
-    def now(self) -> float:
-        return self.seconds
-
-    def submit(self, function: Callable[..., Any], job: CandidateJob) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.jobs.append(job)
-        if self.lost(job):
-            future.set_exception(WorkerLost(11, "gone"))
-            return future
-        before = 0.0
-        if job.resume_from is not None and job.resume_from.exists():
-            before = load_values(job.resume_from)["seconds"]
-        assert job.protocol.seconds is not None
-        assert job.protocol.seconds > before, "a part trains"
-        self.seconds += job.protocol.seconds - before + BESIDE
-        job.folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(job.folder / CHECKPOINT, {}, {"seconds": job.protocol.seconds})
-        score = 1.0 - math.exp(-job.protocol.seconds / (100.0 + job.seed % 400))
-        outcome = Outcome(
-            Status.COMPLETE,
-            metrics={"dice": score},
-            cost=Cost(parameters=10),
-            epochs=1,
-            seconds=job.protocol.seconds,
-            fidelity=Fidelity(job.protocol.seconds, "seconds"),
-        )
-        future.set_result(outcome.to_dict())
-        return future
-
-    def shutdown(self) -> None:
-        pass
-
-
-def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
-    values: dict[str, Any] = {
-        "recipe": "segnas4",
-        "dataset": {"path": str(tmp_path)},
-        "space": {"name": "segnas4"},
-        "strategy": {"name": "random"},
-        "objective": "dice",
-        "budget": {"hours": 1.0},
-        "race": {"first_seconds": 30},
-    }
-    return parse_settings(values | changes)
 
 
 def make(

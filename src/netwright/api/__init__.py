@@ -23,6 +23,7 @@ from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import create_run_folder, default_output, open_run_folder
+from netwright.runs.shared_trials import make_shared_trials
 from netwright.runs.trust import remember_code
 from netwright.training.outcome import Status
 
@@ -125,7 +126,8 @@ def create_run(
         take_steps(draft, context, *Chapter)
         settings = draft.finished()
         remember_code(settings.space)
-        begun = begin_study(settings, context.splits, context.folder)
+        own = "storage.folder" in draft.user_set
+        begun = begin_study(settings, context.splits, context.folder, named=own)
         if begun is not None:
             made = create_run_folder(
                 context.folder,
@@ -134,6 +136,7 @@ def create_run(
                 numbered=output is None,
                 weights=context.start_weights,
             )
+            make_shared_trials(made)
             return Run(made, trust_code=user.trust_code)
         there = find_study(settings.storage, context.folder, named=named)
     assert there is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,26 +51,41 @@ def find_study(storage: StorageSettings, folder: Path, *, named: bool) -> Place 
     return place
 
 
-def begin_study(settings: RunSettings, splits: Splits, folder: Path) -> RunSettings | None:
+def begin_study(
+    settings: RunSettings, splits: Splits, folder: Path, *, named: bool = False
+) -> RunSettings | None:
     """Keeps what other drivers need with the study of a new run. Without a database nothing is done.
 
     Args:
         settings: of the run.
         splits: the parts of its dataset.
         folder: of the run.
+        named: whether the user named ``storage.folder`` in person; otherwise another run has its trainings there.
 
     Returns:
         The settings that the run folder is to have, with the name of the study; None: another process has begun it.
 
     Raises:
+        SettingsError: ``storage.folder`` is of no use to the run.
         StorageError: the database cannot be used.
     """
-    if settings.storage.url is None:
-        return settings
+    storage = settings.storage
+    if not named:
+        storage = storage.model_copy(update={"folder": None})
+    elif storage.url is None or settings.race is None:
+        raise SettingsError(
+            "storage.folder is for several processes whose trainings go on: with a database (--storage) and a recipe "
+            "such as auto. Leave it out."
+        )
+    if storage.url is None:
+        return settings.model_copy(update={"storage": storage})
     from netwright.runs import postgresql
 
-    place = place_in(settings.storage, RunFolder(folder))
-    storage = settings.storage.model_copy(update={"study": place.study})
+    place = place_in(storage, RunFolder(folder))
+    storage = storage.model_copy(update={"study": place.study})
+    if settings.race is not None:
+        trials = (storage.folder or folder.resolve()) / f"trials-{secrets.token_hex(8)}"
+        storage = storage.model_copy(update={"folder": trials})
     settings = settings.model_copy(update={"storage": storage})
     kept = postgresql.register_run(place, settings.to_yaml(), json.dumps(splits.to_dict()))
     return settings if kept else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from netwright.api.sharing import keep_in_step
 from netwright.comparison.contestants import SEARCHED
 from netwright.comparison.default_alone import ALONE, compare_default_alone
 from netwright.comparison.finish import (
@@ -20,15 +21,16 @@ from netwright.comparison.finish import (
 )
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
-from netwright.files import read_json, write_json
+from netwright.files import read_json, remove_partial, write_json, write_text
 from netwright.logs.follow import Follower
 from netwright.runs.candidates import best_candidate, candidates_of
 from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
+from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
-from netwright.runs.results import OPENINGS, RESULT
+from netwright.runs.results import RESULT, openings_file
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
-from netwright.runs.storage import reopen
+from netwright.runs.storage import drivers_elsewhere, reopen
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.components import open_study
 from netwright.searches.multi_fidelity import MultiFidelitySearch
@@ -44,6 +46,7 @@ def race_of(
     study: optuna.Study,
     space: Space,
     executor: Executor,
+    driver: Driver | None = None,
 ) -> MultiFidelitySearch:
     """The search of a run with trainings that go on. It leaves enough time for the tests and the report.
 
@@ -54,11 +57,12 @@ def race_of(
         study: its study.
         space: that it searches.
         executor: trains the parts.
+        driver: this process as one that works on the study; None: the only one.
     """
     data, race = run_data.data, settings.race
     measured = 0.0 if race is None else race.validation_seconds
     kept = seconds_to_finish(settings, measured, len(data.validation), len(run_data.test))
-    return MultiFidelitySearch(folder, settings, data, study, space, executor, kept)
+    return MultiFidelitySearch(folder, settings, data, study, space, executor, kept, driver=driver)
 
 
 def end_race(
@@ -82,6 +86,8 @@ def end_race(
     Raises:
         RunError: no candidate has a score.
     """
+    if folder.shared_trials is not None:  # nobody trains any more
+        remove_partial(folder.shared_trials)
     study = open_study(folder, settings)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     spent = float(study.user_attrs.get(SPENT, 0.0))
@@ -102,7 +108,7 @@ def end_race(
     comparing = {"trial": best.latest.number, "hours": 0.0, "share_seconds": None, "epochs": None}
     more = [ALONE] * (settings.race is not None and settings.race.compare == "full")
     write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT, *more]})
-    openings = folder.root / OPENINGS
+    openings = openings_file(folder)
     earlier = read_json(openings) if openings.exists() else []
     if not earlier or earlier[-1]["hours"] != settings.budget.hours:  # not again after a kill
         write_json(openings, [*earlier, {"time": time.time(), "hours": settings.budget.hours}])
@@ -122,13 +128,16 @@ def end_race(
 def extend(folder: RunFolder, hours: float | None = None, compare: str | None = None) -> None:
     """Gives a run more wall time, or a comparison with its default alone. A finished run is unfinished again.
 
+    Of a study that several share, the database is told first: if this process is killed then, `keep_in_step` does the
+    rest.
+
     Args:
         folder: of the run.
         hours: to add; None: none.
         compare: "full", as `netwright.settings.tables.RaceSettings.compare`; None: as the run has it.
 
     Raises:
-        RunError: another process holds the run.
+        RunError: another process holds the run, or works on its study.
         SettingsError: the hours are not over 0, there is no such comparison, or the run trains each candidate once.
     """
     if hours is not None and not hours > 0:
@@ -136,6 +145,7 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
     if compare not in (None, "full"):
         raise SettingsError(f"--compare must be full, got {compare!r}.")
     with folder.locked():
+        keep_in_step(folder)
         settings = folder.settings()
         if settings.race is None or settings.budget.hours is None:
             wanted, option = (
@@ -150,10 +160,16 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
             changes["budget.hours"] = round(settings.budget.hours + hours, 9)
         if compare is not None:
             changes["race.compare"] = compare
+        if others := drivers_elsewhere(folder):
+            raise RunError(
+                f"{folder.root}: {others[0]}, works on this study with the hours that it had. Wait until it has ended, "
+                "or end it (Ctrl-C); then give more."
+            )
+        changed = folder.changed_settings(changes)
+        reopen(folder, changed)
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
-        folder.change_settings(changes)
-        reopen(folder)
+        write_text(folder.settings_file, changed)
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:

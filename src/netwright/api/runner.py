@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from netwright.api.race import end_race, keep_best, race_of
+from netwright.api.sharing import is_finished, keep_in_step, once
 from netwright.comparison.contestants import entries, trainings
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
@@ -14,7 +16,6 @@ from netwright.errors import RunError
 from netwright.execution.base import Executor
 from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
-from netwright.execution.notes import say_once
 from netwright.execution.resources import process_limit_mb
 from netwright.execution.signals import ended_by_signals
 from netwright.files import read_json, write_json
@@ -25,6 +26,7 @@ from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import Drawer
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.shared_trials import require_shared_trials
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
 from netwright.runs.storage import driving, storage_errors
 from netwright.runs.trials import Records, TrialRecord, best_of, count_statuses
@@ -49,18 +51,19 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
     """
     from netwright.report.collect.run import write_report
 
-    if (folder.root / FINISHED).exists():
+    if is_finished(folder):
         return
     require_guard()
     with ended_by_signals(), folder.locked(), storage_errors(folder):
-        if (folder.root / FINISHED).exists():
+        if is_finished(folder):
             return
         _note_versions(folder)
+        keep_in_step(folder)
         settings = folder.settings()
         run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-        cluster = machine.cluster(folder.root, run_data.prepared.folder)
+        cluster = machine.cluster(folder.root, folder.trials.parent, run_data.prepared.folder)
         finished = True
         try:
             # One executor for both parts: a worker takes seconds to start.
@@ -73,10 +76,11 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
                 ) as executor,
             ):
                 search(folder, settings, run_data, executor, follower, on_status, driver)
+                context = folder, settings, run_data, executor, follower, on_status
                 if settings.race is not None:
-                    end_race(folder, settings, run_data, executor, follower, on_status)
+                    finished = once(folder, driver, "end of the run", partial(end_race, *context))
                 elif comparison_hours(folder, settings) > 0:
-                    finished = compare_once(folder, settings, run_data, executor, follower, on_status, driver)
+                    finished = once(folder, driver, "final comparison", partial(compare, *context))
                 if finished:
                     driver.finish()
         except KeyboardInterrupt:
@@ -121,8 +125,9 @@ def search(
     Raises:
         RunError: the budget is spent, and no candidate has a reward; or another driver works on a study that takes one.
     """
-    if settings.race is not None or settings.supernet is not None:
+    if settings.supernet is not None or (settings.race is not None and folder.shared_trials is None):
         _require_alone(folder, settings, driver)
+    require_shared_trials(folder)
     study = open_study(folder, settings, driver.storage)
     space = make_space(settings.space)
     drawer = Drawer(folder, settings, space, problem_of(settings, run_data.prepared).task)
@@ -143,7 +148,7 @@ def search(
     work = (
         Search(folder, settings, run_data.data, study, space, executor, driver)
         if settings.race is None
-        else race_of(folder, settings, run_data, study, space, executor)
+        else race_of(folder, settings, run_data, study, space, executor, driver)
     )
     work.run(lambda: told(work.seconds_spent))
     told(work.seconds_spent)
@@ -160,37 +165,15 @@ def _require_alone(folder: RunFolder, settings: RunSettings, driver: Driver) -> 
     """
     other = driver.reserve("search")
     if other is not None:
-        kind = "trainings go on" if settings.race is not None else "networks share their weights"
-        raise RunError(
-            f"{folder.root}: {other}, works on this study, and a search whose {kind} is of one process. Wait until "
-            "that one has ended, or start a study of your own; with --recipe segnas4, for example, several may search."
+        kind = (
+            "a search whose networks share their weights is one training, so it is of one process"
+            if settings.supernet is not None
+            else "it was begun by a version in which only one process could search it"
         )
-
-
-def compare_once(
-    folder: RunFolder,
-    settings: RunSettings,
-    run_data: RunData,
-    executor: Executor,
-    follower: Follower,
-    on_status: OnStatus | None,
-    driver: Driver,
-) -> bool:
-    """The final comparison, if no other driver of the study makes it or has made it. Arguments as for `search`.
-
-    Returns:
-        Whether the comparison is made.
-    """
-    other = None if driver.finished() else driver.reserve("comparison")
-    if other is not None:
-        say_once(f"The search has ended. The final comparison is made by {other}.")
-        return False
-    where = driver.finished()  # another one may have made it while this one waited
-    if where is None:
-        compare(folder, settings, run_data, executor, follower, on_status)
-    elif not (folder.root / COMPARING).exists():
-        say_once(f"The final comparison has been made in {where}.")
-    return True
+        raise RunError(
+            f"{folder.root}: {other}, works on this study, and {kind}. Wait until that one has ended, or start a study "
+            "of your own: with --recipe auto or segnas4, for example, several may search."
+        )
 
 
 def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence[TrialRecord]) -> str:
@@ -210,7 +193,7 @@ def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence
     if set(counts) == {Status.CRASHED.value}:
         words.append(
             "This is an error of the program, its installation, or a network of yours; the logs are in "
-            f"{folder.root / 'trials'}."
+            f"{folder.trials}."
         )
     elif set(counts) <= {Status.LOSS_STALLED.value, Status.TOO_SLOW.value} and settings.training.early:
         thresholds = {

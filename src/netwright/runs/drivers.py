@@ -7,6 +7,7 @@ from typing import Protocol
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 
 class Driver(Protocol):
@@ -19,13 +20,17 @@ class Driver(Protocol):
     several: bool
     """Whether others may work on the study at the same time."""
 
-    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
         """A new trial, which is this driver's; None: another driver has made one meanwhile.
 
         Args:
             study: with `storage`.
             known: how many trials the study has, as far as the caller knows.
+            born: what the trial is like from its first moment on; None: the study's sampler is asked.
         """
+
+    def workers(self, own: int) -> int:
+        """How many candidates all drivers train at once, if this one trains ``own``."""
 
     def take_up(self, trials: Iterable[int]) -> int | None:
         """Takes over one of these unfinished trials if its driver is gone. They are given, and it is returned, by
@@ -48,6 +53,18 @@ class Driver(Protocol):
         """The run folder in which another driver has finished the run; None: none has."""
 
 
+def new_trial(study: optuna.Study, born: FrozenTrial | None) -> optuna.Trial:
+    """A new trial of a study.
+
+    Args:
+        study: with its storage.
+        born: what the trial is like, stored in one step; None: the study's sampler is asked.
+    """
+    if born is None:
+        return study.ask()
+    return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=born))
+
+
 class SoleDriver:
     """The driver of a study in its run folder, whose lock keeps others out. Every unfinished trial is its own."""
 
@@ -56,9 +73,13 @@ class SoleDriver:
     def __init__(self, storage: BaseStorage) -> None:
         self.storage = storage
 
-    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
         """A new trial."""
-        return study.ask()
+        return new_trial(study, born)
+
+    def workers(self, own: int) -> int:
+        """Its own."""
+        return own
 
     def take_up(self, trials: Iterable[int]) -> int | None:
         """The first one."""

@@ -11,14 +11,15 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
 from netwright.data.splits import Splits
-from netwright.errors import FolderTaken, RunError, StorageError
-from netwright.files import read_json, remove_partial, write_json, write_text
+from netwright.errors import FolderTaken, NetwrightError, RunError, StorageError
+from netwright.files import file_stamp, read_json, remove_partial, write_json, write_text
 from netwright.runs.versions import made_with
 from netwright.settings import MADE_WITH, RunSettings, read_settings
 from netwright.training.files import WEIGHTS
@@ -79,9 +80,19 @@ class RunFolder:
         """The folder of a trial's network from ``train``."""
         return self.root / "trained" / f"{number:04d}"
 
+    @property
+    def shared_trials(self) -> Path | None:
+        """The folder of trainings that several processes share, see `StorageSettings`; None: the run has its own."""
+        return _shared_trials(self, file_stamp(self.settings_file))
+
+    @property
+    def trials(self) -> Path:
+        """The folder of all candidates."""
+        return self.shared_trials or self.root / "trials"
+
     def trial(self, number: int) -> Path:
         """The folder of one candidate."""
-        return self.root / "trials" / f"{number:04d}"
+        return self.trials / f"{number:04d}"
 
     def contestant(self, name: str) -> Path:
         """The folder of one training of the final comparison. The searched network's is `winner`, and those with
@@ -104,11 +115,15 @@ class RunFolder:
         Raises:
             StorageError: it cannot be written.
         """
+        write_text(self.settings_file, self.changed_settings(changes))
+
+    def changed_settings(self, changes: Mapping[str, Any]) -> str:
+        """The text of ``run.yaml`` after `change_settings`, which is not written."""
         values = yaml.safe_load(self.settings_file.read_text(encoding="utf-8"))
         for name, value in changes.items():
             table, _, own = name.partition(".")
             values[table][own] = value
-        write_text(self.settings_file, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
     def splits(self) -> Splits:
         """The parts of the dataset, as drawn when the run was made.
@@ -134,8 +149,11 @@ class RunFolder:
             yield
 
     def _has_own_lock(self, folder: Path) -> bool:
-        """Whether other locks say who may write to a folder: those of ``trained``, or that of a run in this one."""
-        return folder == self.trained(0).parent or (folder / self.lock_file.name).exists()
+        """Whether others say who may write to a folder: the locks of ``trained`` or of a run in this one, or the leases
+        of those who share its trainings.
+        """
+        others = folder in (self.trained(0).parent, self.shared_trials)
+        return others or (folder / self.lock_file.name).exists()
 
     def require_within(self) -> None:
         """Refuses to write to a run in which a link leads elsewhere.
@@ -164,6 +182,17 @@ class RunFolder:
             except BlockingIOError:
                 return True
         return False
+
+
+@lru_cache(maxsize=16)
+def _shared_trials(folder: RunFolder, stamp: object) -> Path | None:
+    """The settings are read again only when their file has changed: the path of a trial is asked for very often."""
+    if stamp is None:
+        return None
+    try:
+        return folder.settings().storage.trials
+    except NetwrightError:  # whoever needs the settings says what is wrong with them
+        return None
 
 
 @contextlib.contextmanager

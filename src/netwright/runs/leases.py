@@ -19,11 +19,13 @@ from typing import Any
 import optuna
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from netwright.execution.notes import say_once
+from netwright.runs.drivers import new_trial
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import persistently
 
@@ -61,6 +63,11 @@ _HOLD = (
 )
 _RENEW = f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND driver = :driver"
 _HOLDER = "SELECT words FROM netwright_leases WHERE study = :study AND what = :what"
+_WORKERS = "workers of "
+_ALL_WORKERS = (
+    "SELECT sum(CAST(words AS integer)) FROM netwright_leases "
+    f"WHERE study = :study AND what LIKE '{_WORKERS}%' AND ends >= now()"
+)
 _RELEASE = "DELETE FROM netwright_leases WHERE study = :study AND what = :what AND driver = :driver"
 _LEAVE = "DELETE FROM netwright_leases WHERE study = :study AND driver = :driver"
 _TIDY = "DELETE FROM netwright_leases WHERE study = :study AND ends < now() - interval '1 day'"
@@ -99,15 +106,21 @@ class LeasingDriver:
             "seconds": place.lease_seconds,
         }
 
-    def ask(self, study: optuna.Study, known: int) -> optuna.Trial | None:
+    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
         """A new trial, leased in the transaction that makes it; None: there are not ``known`` trials any more."""
         self._known = known
         try:
-            return study.ask()
+            return new_trial(study, born)
         except _Overtaken:
             return None
         finally:
             self._known = None
+
+    def workers(self, own: int) -> int:
+        """How many candidates all drivers that live train at once, if this one trains ``own``."""
+        lease = f"{_WORKERS}{self._values['driver']}"
+        self._scalar(_TAKE, wanted=[lease], words=str(own))
+        return int(self._scalar(_ALL_WORKERS) or own)
 
     def on_creation(self, session: Session, trial: models.TrialModel) -> None:
         """Leases a new trial, if nobody has made another one since this driver counted.

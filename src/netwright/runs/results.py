@@ -16,6 +16,11 @@ OPENINGS = "test_openings.json"
 """Each time that the test cases were opened, in a run whose trainings go on."""
 
 
+def openings_file(folder: RunFolder) -> Path:
+    """Where it is kept how often the test cases were opened: where the trainings are that several processes share."""
+    return (folder.shared_trials or folder.root) / OPENINGS
+
+
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
     """The results so far; the winner's comes first. An undefined score is NaN. Version 0.1 called the scores "dice"."""
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]

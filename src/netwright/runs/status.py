@@ -15,7 +15,7 @@ from netwright.objective import ObjectiveSettings
 from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
-from netwright.runs.storage import drivers_elsewhere, finished_elsewhere
+from netwright.runs.storage import drivers_elsewhere, finished_elsewhere, reopened_elsewhere
 from netwright.runs.summary import SearchSummary, read_summary, summary_of
 from netwright.runs.trials import RUNNING, TrialRecord, path_of
 from netwright.settings import RunSettings
@@ -140,7 +140,8 @@ def read_status(folder: RunFolder) -> RunStatus:
     settings = folder.settings()
     summary, spent = read_summary(folder, settings)
     drivers, finished = drivers_elsewhere(folder), finished_elsewhere(folder) is not None
-    return _status(folder, settings, summary, spent, drivers, finished=finished)
+    goes_on = folder.shared_trials is not None and reopened_elsewhere(folder)
+    return _status(folder, settings, summary, spent, drivers, finished=finished, goes_on=goes_on)
 
 
 def status_of(
@@ -165,6 +166,7 @@ def _status(
     drivers: tuple[str, ...] = (),
     *,
     finished: bool = False,
+    goes_on: bool = False,
 ) -> RunStatus:
     """The state of the run.
 
@@ -175,12 +177,13 @@ def _status(
         seconds: that the search took so far.
         drivers: that work on a study which several may share, if they were asked for.
         finished: whether another one of them has finished it, in a folder of its own.
+        goes_on: whether the study goes on, though it may have been finished before.
     """
     describe = describer(settings)
     best, race = summary.best, summary.race
     counts, distinct = summary.counts, settings.budget.count == "distinct"
     ended = counts["total"] - counts[RUNNING]
-    phase = _phase(folder, drivers, finished)
+    phase = _phase(folder, drivers, finished=finished, goes_on=goes_on)
     if phase != "searching":
         counts |= {RUNNING: 0, "unfinished": counts[RUNNING]}
     return RunStatus(
@@ -242,8 +245,8 @@ def describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
     return describe
 
 
-def _phase(folder: RunFolder, drivers: tuple[str, ...], finished: bool) -> str:
-    if (folder.root / FINISHED).exists():
+def _phase(folder: RunFolder, drivers: tuple[str, ...], *, finished: bool, goes_on: bool) -> str:
+    if (folder.root / FINISHED).exists() and not goes_on:
         return "finished"
     if not drivers and not folder.in_use():
         return "finished" if finished else "stopped"

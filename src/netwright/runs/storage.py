@@ -115,14 +115,30 @@ def finished_elsewhere(folder: RunFolder) -> str | None:
     return backend(place).finished(place)
 
 
-def reopen(folder: RunFolder) -> None:
-    """Notes for all who share the run's study that it goes on, with the settings that the folder has now.
+def reopen(folder: RunFolder, settings: str) -> None:
+    """Notes for all who share the run's study that it goes on, with other settings.
+
+    Args:
+        folder: of the run.
+        settings: the text of ``run.yaml``.
 
     Raises:
         StorageError: its server cannot be used.
     """
     place = place_of(folder)
-    backend(place).reopen(place, folder.settings_file.read_text(encoding="utf-8"))
+    backend(place).reopen(place, settings)
+
+
+def reopened_elsewhere(folder: RunFolder) -> bool:
+    """Whether a study that was finished goes on, because one of several drivers gave it more hours.
+
+    Raises:
+        StorageError: its server cannot be used.
+    """
+    place = place_of(folder)
+    if place.url.startswith(SQLITE):
+        return False
+    return backend(place).exists(place) and backend(place).finished(place) is None
 
 
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:

@@ -20,7 +20,7 @@ from netwright.runs.place import Place
 from netwright.runs.room import memory_for, workers_for
 from netwright.runs.start import found_again
 from netwright.runs.status import FINISHED
-from netwright.settings import RunSettings, override, parse_settings
+from netwright.settings import RunSettings, override, parse_settings, parse_text
 
 if TYPE_CHECKING:
     from netwright.runs.postgresql import KeptRun
@@ -91,7 +91,7 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
 
 def _kept(place: Place, kept: KeptRun) -> tuple[RunSettings, Splits]:
     try:
-        settings = parse_settings(yaml.safe_load(kept.settings))
+        settings = parse_text(kept.settings)
         splits = Splits.from_dict(json.loads(kept.splits))
     except (SettingsError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise RunError(
@@ -111,6 +111,12 @@ def _own(settings: RunSettings, given: Mapping[str, Any], place: Place) -> RunSe
     for name, value in given.items():
         if name.startswith(OWN):
             values = override(values, {name: value})
+        elif name == "storage.folder" and settings.storage.trials is not None:
+            if Path(value) != settings.storage.trials.parent:
+                raise SettingsError(
+                    f"storage.folder = {value!r}, but the trainings of the study {place.study!r} are in "
+                    f"{settings.storage.trials.parent}. Leave it out."
+                )
         elif parse_settings(override(values, {name: value})) != parse_settings(values):
             raise SettingsError(
                 f"{name} = {value!r} differs from the study {place.study!r} of {place.url}, which others search, too. "

@@ -154,7 +154,11 @@ class Records:
 
     def read(self) -> list[TrialRecord]:
         """All trials as they are now."""
-        return [self._record(trial) for trial in self._study.get_trials(deepcopy=False)]
+        return self.of(self._study.get_trials(deepcopy=False))
+
+    def of(self, trials: Iterable[FrozenTrial]) -> list[TrialRecord]:
+        """Those of the study's trials as they were read."""
+        return [self._record(trial) for trial in trials]
 
     def _record(self, trial: FrozenTrial) -> TrialRecord:
         if not trial.state.is_finished():

@@ -4,7 +4,8 @@ A candidate's training is cut into parts. Each part is a trial of its own, which
 before. A rule (`netwright.searches.race`) decides which candidate is trained next and for how long. The strategy
 proposes new candidates from the scores of all parts, each with its seconds of training (its fidelity).
 
-Storage and trial folders hold everything. A search that is killed goes on with the parts that were in training.
+Storage and trial folders hold everything. A search that is killed goes on with the parts that were in training. Several
+searches may share a study (`netwright.searches.race_trials`), if they share the folder of its trainings.
 """
 
 from __future__ import annotations
@@ -12,46 +13,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
-from netwright.runs.candidates import TrainedCandidate, candidates_of
+from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
+from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.folder import RunFolder
 from netwright.runs.start import start_weights
-from netwright.runs.trials import (
-    CONTINUES,
-    DEFAULT,
-    JOINED,
-    RUNNING,
-    WORDS,
-    Records,
-    network_key,
-    stop_trial,
-    store_outcome,
-)
+from netwright.runs.trials import CONTINUES, JOINED, RUNNING, store_outcome
 from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.race import Begin, GoOn, Race, best_waiting
+from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials
 from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
-from netwright.spaces.base import Choice, Space
+from netwright.spaces.base import Space
 from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
-from netwright.training.outcome import Cost, Outcome, Status
+from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
 GRACE_SECONDS = 30.0
 """How long after the end of the race a part may take to score its network and write its files."""
-UNTIL = "until_seconds"
-"""The user attribute of a trial with the seconds of training in all at which its part ends."""
 SECONDS_BESIDE = 3.0
 """The assumed time of a part besides its training, until it was measured."""
 REPEATS = 50
@@ -59,6 +52,8 @@ REPEATS = 50
 NETWORKS_KEPT = 2
 """Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
+POLL_SECONDS = 1.0
+"""How often a search that has nothing to train looks for what the others have done."""
 
 
 @dataclass(eq=False)
@@ -77,6 +72,15 @@ class _Part:
     joined: bool = False
 
 
+class _Again(Enum):
+    """The storage has changed: the search looks again."""
+
+    AGAIN = "again"
+
+
+_AGAIN = _Again.AGAIN
+
+
 class MultiFidelitySearch:
     """One search, from its current state to the end of its time.
 
@@ -89,6 +93,7 @@ class MultiFidelitySearch:
         executor: trains the parts.
         kept_seconds: how much of the hours is left for what comes after the search.
         now: gives the time in seconds; tests pass their own.
+        driver: this process as one that works on the study; None: the only one.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class MultiFidelitySearch:
         executor: Executor,
         kept_seconds: float,
         now: Callable[[], float] = time.monotonic,
+        driver: Driver | None = None,
     ) -> None:
         assert settings.race is not None
         self._folder = folder
@@ -108,20 +114,20 @@ class MultiFidelitySearch:
         self._race = settings.race
         self._data = data
         self._study = study
-        self._records = Records(study)
+        self._driver = driver or SoleDriver(study._storage)
+        self._trials = RaceTrials(study, space, self._driver)
         self._space = space
         self._executor = executor
         self._rule = rule_of(settings)
-        self._default = network_key(space.canonical(space.starting_choice()))
         self._clock = Clock(study, settings.budget.hours, used=settings.race.used_seconds, now=now)
         self._kept = kept_seconds
-        self._distributions = space.distributions()
         self._unfinished: list[optuna.Trial] = []
         self._beside = SECONDS_BESIDE
         self._repeats = 0
         self._joins = joins_of(settings)
         self._running: list[_Part] = []
         self._waits = False
+        self._others = 0
 
     @property
     def seconds_spent(self) -> float:
@@ -137,6 +143,17 @@ class MultiFidelitySearch:
             if on_tick is not None:
                 on_tick()
 
+        self._train(tick)
+        while self._others:  # others are training: what they leave when they are gone is taken up
+            time.sleep(POLL_SECONDS)
+            tick()
+            self._train(tick)
+        for trial in self._unfinished:
+            self._trials.stop(trial, TIME_IS_UP)
+        self._clock.save(now=True)
+
+    def _train(self, tick: Callable[[], None]) -> None:
+        """Trains parts until there is none to train."""
         for done in run_jobs(
             self._executor,
             self._jobs(),
@@ -147,17 +164,15 @@ class MultiFidelitySearch:
             on_tick=tick,
         ):
             self._finish(done)
-        for trial in self._unfinished:
-            stop_trial(self._study, trial, TIME_IS_UP)
-        self._clock.save(now=True)
 
     def candidates(self) -> tuple[TrainedCandidate, ...]:
         """All candidates so far."""
-        return candidates_of(self._records.read())
+        return self._trials.look().candidates
 
     def _read_storage(self) -> None:
         """Reads which parts an earlier process left in training, or queued, and removes checkpoints that it left."""
-        for frozen in self._study.get_trials(deepcopy=False):
+        unfinished = () if self._driver.several else self._study.get_trials(deepcopy=False)
+        for frozen in unfinished:
             if frozen.state.is_finished():
                 continue
             queued = frozen.state == TrialState.WAITING
@@ -167,13 +182,18 @@ class MultiFidelitySearch:
         for candidate in self.candidates():
             self._drop_unneeded(candidate)
 
+    def _is_repeat(self, trial: optuna.Trial) -> bool:
+        """Ends a trial that was killed before it was noted that it repeats a candidate."""
+        return self._trials.ended_as_repeat(trial, self._trials.suggested(trial), self._trials.look())
+
     def _remaining(self) -> float:
         return self._clock.remaining() - self._kept
 
     def _jobs(self) -> Iterator[Job | None]:
         while True:
             part = None if self._waits else self._next_part()
-            self._waits = part is None and bool(self._running)  # until a part ends, the answer is the same
+            # Until a part ends, the answer is the same, unless others search, too.
+            self._waits = part is None and bool(self._running) and not self._driver.several
             if part is None:
                 yield None
                 continue
@@ -188,34 +208,69 @@ class MultiFidelitySearch:
 
     def _next_part(self) -> _Part | None:
         """The part to train next; None where there is none before another one ends."""
-        if self._unfinished and self._remaining() > self._beside:
+        if self._unfinished and self._has_time():
             joined = bool(self._unfinished[0].user_attrs.get(JOINED))
             return self._again(self._unfinished.pop(0), joined) if self._has_room(joined) else None
         while True:
-            known = self.candidates()
-            race = self._view(known)
-            decision = self._rule.decide(race)
-            if isinstance(decision, Begin) and not self._may_begin(known):
-                decision = best_waiting(race)
-            if decision is None:
-                return None
-            if isinstance(decision, GoOn):
-                whole = decision.joined or (self._joins > 1 and self._only(decision.number, known))
-                if not self._has_room(whole):
-                    return None
-                return self._go_on(
-                    next(c for c in known if c.number == decision.number), decision.seconds, whole
-                )
-            if not self._has_room(joined=False):
-                return None
-            part = self._begin(decision.seconds, known)
-            if part is not None:
+            look = self._trials.look({part.trial._trial_id for part in self._running})
+            self._others = len(look.others)
+            lapsed = self._trials.take_up(look, self._fits)
+            part = self._decided(look) if lapsed is None else self._taken_up(lapsed, look)
+            if part is not _AGAIN:
                 return part
+
+    def _decided(self, look: Look) -> _Part | _Again | None:
+        """The part that the rule wants; `_AGAIN` where the storage has changed."""
+        if not look.whole:
+            return None
+        known, race = look.candidates, self._view(look.candidates)
+        decision = self._rule.decide(race)
+        if isinstance(decision, Begin) and not self._may_begin(known):
+            decision = best_waiting(race)
+        if decision is None:
+            return None
+        if isinstance(decision, GoOn):
+            whole = decision.joined or (self._joins > 1 and self._only(decision.number, known))
+            if not self._has_room(whole):
+                return None
+            return self._go_on(look, look.of(decision.number), decision.seconds, whole)
+        if not self._has_room(joined=False):
+            return None
+        trial = self._trials.ask(look)
+        return _AGAIN if trial is None else self._begin(trial, decision.seconds, look)
+
+    def _taken_up(self, lapsed: FrozenTrial, look: Look) -> _Part | _Again | None:
+        """The part of a driver that is gone, made again; `_AGAIN` where there is nothing to make of it."""
+        trial = optuna.Trial(self._study, lapsed._trial_id)
+        until = lapsed.user_attrs.get(UNTIL)
+        if look.goes_on(lapsed.number):  # whoever took it up is gone, too
+            self._trials.stop(trial, GONE)
+            return _AGAIN
+        if not self._has_time():
+            self._trials.stop(trial, TIME_IS_UP)
+            return _AGAIN
+        if until is None:
+            return self._begin(trial, self._race.first_seconds, look)
+        joined = bool(lapsed.user_attrs.get(JOINED))
+        part = self._go_on(look, look.of(lapsed.number), float(until), joined, after=lapsed.number)
+        if isinstance(part, _Part):
+            self._trials.stop(trial, GONE)
+        return part
+
+    def _fits(self, lapsed: FrozenTrial) -> bool:
+        """Whether there is room for the part of a driver that is gone."""
+        return not self._has_time() or self._has_room(bool(lapsed.user_attrs.get(JOINED)))
+
+    def _has_time(self) -> bool:
+        return self._remaining() > self._beside
 
     def _view(self, known: tuple[TrainedCandidate, ...]) -> Race:
         """What the rule sees. The remaining time is what parts can still get for training alone."""
         remaining = max(0.0, self._remaining() - self._beside)
-        return view_of(self._folder, self._settings, known, remaining=remaining, kept=self._kept)
+        workers = self._driver.workers(self._settings.machine.workers)
+        return view_of(
+            self._folder, self._settings, known, remaining=remaining, kept=self._kept, workers=workers
+        )
 
     def _has_room(self, joined: bool) -> bool:
         """Whether the parts in training leave enough workers their threads."""
@@ -230,77 +285,44 @@ class MultiFidelitySearch:
         most = self._settings.budget.trials
         return self._repeats < REPEATS and (most is None or len(known) < most)
 
-    def _begin(self, seconds: float, known: tuple[TrainedCandidate, ...]) -> _Part | None:
-        """A new candidate; None where the strategy proposed one that there is, which teaches it what is known."""
-        trial = self._study.ask()
-        choice = self._suggested(trial)
-        key = network_key(self._space.canonical(choice))
-        self._note(trial, choice, seconds)
-        if self._ended_as_repeat(trial, key, known):
+    def _begin(self, trial: optuna.Trial, seconds: float, look: Look) -> _Part | _Again:
+        """A new candidate; `_AGAIN` where the strategy proposed one that there is, which teaches it what is known."""
+        choice = self._trials.suggested(trial)
+        self._trials.note(trial, choice)
+        if self._trials.ended_as_repeat(trial, choice, look):
             self._repeats += 1
-            return None
+            return _AGAIN
         self._repeats = 0
+        trial.set_user_attr(UNTIL, seconds)
+        if not self._driver.holds(trial._trial_id):  # this process was away for too long, and another has it
+            return _AGAIN
         return _Part(trial, trial.number, choice, seconds, 0.0, self._clock.spent())
 
-    def _is_repeat(self, trial: optuna.Trial) -> bool:
-        """Ends a trial that was killed before it was noted that it repeats a candidate."""
-        key = network_key(self._space.canonical(self._suggested(trial)))
-        return self._ended_as_repeat(trial, key, self.candidates())
-
-    def _ended_as_repeat(
-        self, trial: optuna.Trial, network: str, known: tuple[TrainedCandidate, ...]
-    ) -> bool:
-        """Ends a trial whose network an earlier candidate has, with what that one has reached; else does nothing.
-
-        Args:
-            trial: that began no training yet.
-            network: its key.
-            known: the candidates.
-        """
-        twin = next((c for c in known if c.parts[0].network == network and c.number < trial.number), None)
-        if twin is None:
-            return False
-        last = twin.latest or twin.parts[-1]
-        if last.outcome is None:
-            trial.set_user_attr("cached_from", last.number)
-            stop_trial(self._study, trial, "the same network is in training")
-        else:
-            store_outcome(self._study, trial, last.outcome, last.reward, cached_from=last.number)
-        return True
-
-    def _go_on(self, candidate: TrainedCandidate, seconds: float, joined: bool) -> _Part:
-        # One that was cut off in its first part has no checkpoint, and begins again.
-        last = candidate.latest or candidate.parts[-1]
-        # A run that is older than a dimension of its space has trained with that one's start.
-        choice = {**self._space.starting_choice(), **candidate.choice}
-        self._study.enqueue_trial(choice, user_attrs={CONTINUES: last.number})
-        trial = self._study.ask()
-        self._note(trial, self._suggested(trial), seconds)
-        trial.set_user_attr(JOINED, joined)
-        return _Part(
-            trial, candidate.number, candidate.choice, seconds, candidate.seconds, self._clock.spent(), joined
-        )
+    def _go_on(
+        self,
+        look: Look,
+        candidate: TrainedCandidate,
+        seconds: float,
+        joined: bool,
+        after: int | None = None,
+    ) -> _Part | _Again:
+        trial = self._trials.go_on(look, candidate, seconds, joined=joined, after=after)
+        if trial is None:
+            return _AGAIN
+        begun = self._clock.spent()
+        return _Part(trial, candidate.number, candidate.choice, seconds, candidate.seconds, begun, joined)
 
     def _again(self, trial: optuna.Trial, joined: bool) -> _Part:
         """The part of a trial that was killed. Its training goes on from its own checkpoint."""
-        choice = self._suggested(trial)
+        choice = self._trials.suggested(trial)
         continued = trial.user_attrs.get(CONTINUES)
-        whole = next(c for c in self.candidates() if any(p.number == trial.number for p in c.parts))
+        whole = self._trials.look().of(trial.number)
         before = whole.seconds if continued is not None else 0.0
         if UNTIL not in trial.user_attrs:
-            self._note(trial, choice, before + self._race.first_seconds)
+            self._trials.note(trial, choice)
+            trial.set_user_attr(UNTIL, before + self._race.first_seconds)
         until = float(trial.user_attrs[UNTIL])
         return _Part(trial, whole.number, choice, until, before, self._clock.spent(), joined)
-
-    def _suggested(self, trial: optuna.Trial) -> dict[str, Any]:
-        return {name: trial._suggest(name, d) for name, d in self._distributions.items()}
-
-    def _note(self, trial: optuna.Trial, choice: Choice, seconds: float) -> None:
-        network = network_key(self._space.canonical(choice))
-        trial.set_user_attr("network", network)
-        trial.set_user_attr(DEFAULT, network == self._default)
-        trial.set_user_attr(WORDS, self._space.describe(choice))
-        trial.set_user_attr(UNTIL, seconds)
 
     def _job(self, part: _Part, device: str) -> CandidateJob:
         settings = self._settings
@@ -324,38 +346,39 @@ class MultiFidelitySearch:
         return replace(
             job,
             limited=True,
-            resume_from=None if continued is None else self._folder.trial(continued) / CHECKPOINT,
+            resume_from=None if continued is None else self._source(continued),
             keep_checkpoint=True,
             begin_again=True,
-            cost=self._cost(continued),
+            cost=self._trials.cost(continued),
         )
 
-    def _cost(self, continued: int | None) -> Cost | None:
-        """What the network costs, as the part before has measured it."""
-        if continued is None:
-            return None
-        outcome = self._study.get_trials(deepcopy=False)[continued].user_attrs.get("outcome")
-        return None if outcome is None else Outcome.from_dict(outcome).cost
+    def _source(self, continued: int) -> Path:
+        """The checkpoint of the part before. A driver that is gone may have left none: then that of an earlier part."""
+        paths = [self._folder.trial(part.number) / CHECKPOINT for part in self._trials.before(continued)]
+        return next((path for path in paths if path.exists()), paths[0])
 
     def _finish(self, done: Done) -> None:
         """Stores the result of a part. Only then is what the part before left removed."""
         part: _Part = done.job.key
         self._running, self._waits = [other for other in self._running if other is not part], False
         if done.failure is not None and done.failure.cause == Cause.OVERDUE:
-            stop_trial(self._study, part.trial, TIME_IS_UP)
-            self._drop_checkpoint(part.trial.number)
+            if self._trials.stop(part.trial, TIME_IS_UP):
+                self._drop_checkpoint(part.trial.number)
             return
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
         outcome = within_limits(outcome, self._settings.objective)
         reward = reward_of(outcome, self._settings.objective)
-        store_outcome(self._study, part.trial, outcome, reward)
+        if not self._trials.settle(
+            part.trial, lambda: store_outcome(self._study, part.trial, outcome, reward)
+        ):
+            return  # another driver has made the part again
         if outcome.status is Status.COMPLETE:
             trained = (outcome.fidelity.amount if outcome.fidelity else part.until) - part.before
             beside = self._clock.spent() - part.begun - trained
             self._beside = max(0.0, 0.7 * self._beside + 0.3 * beside)
-        self._drop_unneeded(next(c for c in self.candidates() if c.number == part.root))
+        self._drop_unneeded(self._trials.look().of(part.root))
 
     def _drop_unneeded(self, candidate: TrainedCandidate) -> None:
         """Removes what no training goes on from, and networks that the end does not compare.
@@ -363,8 +386,9 @@ class MultiFidelitySearch:
         The last checkpoint stays, unless the candidate ended for good: a run may get more hours.
         """
         last, kept = candidate.latest or candidate.parts[-1], candidate.complete[-NETWORKS_KEPT:]
+        going_on = {part.continues for part in candidate.parts if part.status == RUNNING}
         for part in (part for part in candidate.parts if part.status != RUNNING):
-            if candidate.ended or part is not last:
+            if candidate.ended or (part is not last and part.number not in going_on):
                 self._drop_checkpoint(part.number)
             if part not in kept:
                 (self._folder.trial(part.number) / WEIGHTS).unlink(missing_ok=True)

@@ -35,6 +35,7 @@ def view_of(
     *,
     remaining: float,
     kept: float = 0.0,
+    workers: int | None = None,
 ) -> Race:
     """The race as its rule sees it.
 
@@ -44,6 +45,7 @@ def view_of(
         candidates: so far.
         remaining: seconds to the end of the race.
         kept: seconds of the hours that are left for what comes after it.
+        workers: how many candidates are trained at once; None: as many as the run has workers.
     """
     assert settings.race is not None
     return Race(
@@ -59,7 +61,7 @@ def view_of(
         ),
         remaining=remaining,
         total=(settings.budget.hours or 0.0) * 3600.0 - kept,
-        workers=settings.machine.workers,
+        workers=workers or settings.machine.workers,
         first=settings.race.first_seconds,
         joins=joins_of(settings),
     )

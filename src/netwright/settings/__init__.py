@@ -5,7 +5,7 @@ the run folder as ``run.yaml``.
 """
 
 from netwright.settings.assignments import override, read_assignments
-from netwright.settings.reading import MADE_WITH, parse_settings, read_settings, unusable
+from netwright.settings.reading import MADE_WITH, parse_settings, parse_text, read_settings, unusable
 from netwright.settings.start_from import StartFromSettings, first_choices
 from netwright.settings.storage import StorageSettings
 from netwright.settings.tables import (
@@ -38,6 +38,7 @@ __all__ = [
     "first_choices",
     "override",
     "parse_settings",
+    "parse_text",
     "read_assignments",
     "read_settings",
     "unusable",

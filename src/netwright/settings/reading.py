@@ -32,6 +32,17 @@ def parse_settings(values: Mapping[str, Any]) -> RunSettings:
         raise unusable(error.errors()) from None
 
 
+def parse_text(text: str) -> RunSettings:
+    """The settings in the text of a ``run.yaml``, as a database keeps it.
+
+    Raises:
+        SettingsError: a name or a value is wrong.
+        yaml.YAMLError: it is no YAML.
+    """
+    values = yaml.safe_load(text)
+    return parse_settings({name: value for name, value in values.items() if name != MADE_WITH})
+
+
 def unusable(errors: Sequence[ErrorDetails]) -> SettingsError:
     """The error for settings that pydantic refused: names, values, and what was expected.
 

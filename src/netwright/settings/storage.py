@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+TRIALS = re.compile(r"trials-[0-9a-f]{16}")
+"""The name of a folder of trainings that several processes share. It is random, so no other disk has it."""
 
 
 class StorageSettings(BaseModel):
@@ -28,3 +34,22 @@ class StorageSettings(BaseModel):
         description="with a database: the trials of a search that gives no sign of life for this long are taken up "
         "by others",
     )
+    folder: Path | None = Field(
+        default=None,
+        description="with a database, for a search whose trainings go on: the folder in which a new folder is made for "
+        "the trainings of all processes, an absolute path on a disk that they share. `run.yaml` names the new one. "
+        "`null`: the run folder of the first process",
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _is_absolute(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not folder.is_absolute():
+            raise ValueError(f"{folder} is no absolute path: expected one that is the same for all processes")
+        return folder
+
+    @property
+    def trials(self) -> Path | None:
+        """The folder of trainings that several processes share; None: each has its own."""
+        shared = self.url is not None and self.folder is not None and TRIALS.fullmatch(self.folder.name)
+        return self.folder if shared else None

@@ -9,7 +9,7 @@ from netwright.files import read_json
 from netwright.report.draw.race import BEST, DEFAULT, FinalChoice, Racer
 from netwright.runs.candidates import TrainedCandidate, best_candidate, candidates_of, curve_of
 from netwright.runs.folder import RunFolder
-from netwright.runs.results import OPENINGS
+from netwright.runs.results import openings_file
 from netwright.runs.trials import TrialRecord
 from netwright.searches.race import Race, expected_scores
 from netwright.searches.race_view import rule_of, view_of
@@ -80,7 +80,7 @@ def final_choice_of(folder: RunFolder) -> FinalChoice | None:
     if not (folder.root / ENSEMBLE).exists():
         return None
     choice = read_json(folder.root / ENSEMBLE)
-    openings = folder.root / OPENINGS
+    openings = openings_file(folder)
     return FinalChoice(
         members=tuple((m["name"], m["weight"], m["alone"], m["without"]) for m in choice["members"]),
         mirror_axes=tuple(choice["mirror_axes"]),

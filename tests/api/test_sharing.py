@@ -1,0 +1,225 @@
+"""Run folders that share a race in a PostgreSQL database: one folder of trainings, the same hours, one end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwright.api import race
+from netwright.api.joining import begin_study, join_study
+from netwright.api.race import extend
+from netwright.api.sharing import is_finished, keep_in_step, once
+from netwright.data.splits import Splits
+from netwright.errors import RunError, SettingsError
+from netwright.files import write_json
+from netwright.runs import postgresql as backend
+from netwright.runs.folder import RunFolder, create_run_folder
+from netwright.runs.own_databases import remember_database
+from netwright.runs.place import Place, place_of
+from netwright.runs.results import openings_file
+from netwright.runs.shared_trials import make_shared_trials, require_shared_trials
+from netwright.runs.status import COMPARING, FINISHED, read_status
+from postgresql_server import PostgreSQL
+from simulated_race import settings_of
+
+pytest.importorskip("psycopg")
+SPLITS = Splits(("a", "b"), ("c",), ("d",))
+COUNT = iter(range(1000))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A race of two run folders."""
+
+    first: RunFolder
+    second: RunFolder
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.first)
+
+
+@pytest.fixture
+def url(postgresql: PostgreSQL) -> Iterator[str]:
+    name = f"sharing_{next(COUNT)}"
+    postgresql.execute(f"CREATE DATABASE {name}")
+    url = postgresql.url(name)
+    remember_database(url)
+    yield url
+    backend._engine_of(url).dispose()
+
+
+def begun(url: str, root: Path, folder: Path | None = None, **changes: Any) -> RunFolder:
+    """A run folder that begins a study."""
+    storage = {"url": url, "study": "lab", "lease_seconds": 1.0, "folder": folder}
+    settings = settings_of(root, storage=storage, **changes)
+    settings = begin_study(settings, SPLITS, root, named=folder is not None)
+    assert settings is not None
+    made = create_run_folder(root, settings, SPLITS)
+    make_shared_trials(made)
+    return made
+
+
+@pytest.fixture
+def study(url: str, tmp_path: Path) -> Study:
+    first = begun(url, tmp_path / "a")
+    return Study(first, join_study(place_of(first), tmp_path / "b").folder)
+
+
+def test_trainings_are_in_one_folder_that_is_known_again(study: Study, tmp_path: Path) -> None:
+    assert study.first.trial(3) == study.second.trial(3)
+    assert study.first.trials.parent == study.first.root
+    assert openings_file(study.second) == openings_file(study.first)
+    require_shared_trials(study.second)
+    elsewhere = study.first.trials.rename(tmp_path / "not mounted")
+    for folder in (study.first, study.second):
+        with pytest.raises(
+            RunError, match=rf"{study.first.trials} is not there.*expected a disk that they share"
+        ):
+            require_shared_trials(folder)
+    elsewhere.rename(study.first.trials)
+    with study.second.locked():
+        written = study.first.trial(3) / "weights.partial"
+        written.mkdir(parents=True)
+    with study.first.locked():
+        assert written.exists(), "another process may be writing it"
+
+
+def test_the_folder_of_the_trainings_may_be_named(url: str, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    first = begun(url, tmp_path / "a", folder=shared)
+    assert first.trials.parent == shared
+    given = {"storage.folder": str(shared)}
+    assert join_study(place_of(first), tmp_path / "b", given).folder.trials == first.trials
+    with pytest.raises(SettingsError, match=rf"trainings of the study 'lab' are in {shared}"):
+        join_study(place_of(first), tmp_path / "c", {"storage.folder": str(tmp_path)})
+    settings = first.settings()
+    assert begin_study(settings, SPLITS, tmp_path / "d") is None, "the study was begun already"
+    once_each = settings.model_copy(update={"race": None})
+    with pytest.raises(SettingsError, match=r"storage\.folder is for .* whose trainings go on"):
+        begin_study(once_each, SPLITS, tmp_path / "e", named=True)
+    with pytest.raises(SettingsError, match="expected one that is the same for all processes"):
+        settings_of(tmp_path, storage={"url": url, "folder": "here"})
+
+
+def end(folder: RunFolder, made: list[RunFolder]) -> None:
+    made.append(folder)
+    write_json(folder.root / COMPARING, {"entries": [], "share_seconds": None})
+
+
+def conducted(folder: RunFolder, made: list[RunFolder]) -> bool:
+    """What `conduct` does with a study whose search is over. Returns whether the end is made."""
+    if is_finished(folder):
+        return True
+    with folder.locked(), backend.driving(place_of(folder), str(folder.root.resolve())) as driver:
+        keep_in_step(folder)
+        finished = once(folder, driver, "end", partial(end, folder, made))
+        if finished:
+            driver.finish()
+            write_json(folder.root / FINISHED, {"finished": 0})
+    return finished
+
+
+def test_the_end_is_made_once(study: Study) -> None:
+    made: list[RunFolder] = []
+    with backend.driving(study.place, "elsewhere") as other:
+        assert other.reserve("comparison") is None
+        assert not conducted(study.second, made), "whoever lives makes it"
+    assert conducted(study.first, made)
+    assert conducted(study.second, made)
+    assert made == [study.first]
+    assert conducted(study.first, made)
+    assert made == [study.first]
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def killed(then: Callable[..., None] | None = None) -> Callable[..., None]:
+    def kill(*arguments: Any) -> None:
+        if then is not None:
+            then(*arguments)
+        raise KilledError
+
+    return kill
+
+
+@pytest.mark.parametrize(
+    ("moment", "hours"),
+    [
+        ("before the database knows", 1.0),
+        ("before the folder is unfinished", 2.0),
+        ("before the folder has its settings", 2.0),
+        ("never", 2.0),
+    ],
+)
+def test_more_hours_are_given_wholly_or_not_at_all(
+    moment: str, hours: float, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its steps: what the database says holds in each folder, and the end is made once for it."""
+    made: list[RunFolder] = []
+    for folder in (study.first, study.second):
+        assert conducted(folder, made)
+    with monkeypatch.context() as patched:
+        if moment == "before the database knows":
+            patched.setattr(race, "reopen", killed())
+        elif moment == "before the folder is unfinished":
+            patched.setattr(race, "reopen", killed(race.reopen))
+        elif moment == "before the folder has its settings":
+            patched.setattr(race, "write_text", killed())
+        if moment == "never":
+            extend(study.first, 1.0)
+        else:
+            with pytest.raises(KilledError):
+                extend(study.first, 1.0)
+    ends = [study.first] * (1 if hours == 1.0 else 2)
+    for folder in (study.first, study.second):
+        assert is_finished(folder) == (hours == 1.0 or made == ends)
+        assert conducted(folder, made)
+    assert made == ends
+    assert study.first.settings().budget.hours == hours
+    with pytest.raises(RunError, match="is finished"):
+        join_study(study.place, study.first.root.with_name("c"))
+    assert backend.finished(study.place) == str(study.first.root)
+
+
+def test_hours_that_another_folder_gave_count_where_more_are_given(study: Study) -> None:
+    made: list[RunFolder] = []
+    for folder in (study.first, study.second, study.first):
+        assert conducted(folder, made)
+    extend(study.first, 1.0)
+    assert conducted(study.first, made)
+    extend(study.second, 1.0)
+    assert study.second.settings().budget.hours == 3.0
+    with (
+        backend.driving(study.place, "elsewhere"),
+        pytest.raises(RunError, match="works on this study with the hours"),
+    ):
+        extend(study.first, 1.0)
+
+
+def test_an_end_that_its_own_folder_knows_nothing_of_is_made(study: Study) -> None:
+    """So an earlier version left it that was killed when it gave a finished run more hours."""
+    made: list[RunFolder] = []
+    assert conducted(study.first, made)
+    for name in (FINISHED, COMPARING):
+        (study.first.root / name).unlink()
+    assert conducted(study.first, made)
+    assert made == [study.first, study.first]
+
+
+def test_a_study_says_that_it_goes_on_wherever_it_was_finished(study: Study) -> None:
+    made: list[RunFolder] = []
+    for folder in (study.first, study.second):
+        assert conducted(folder, made)
+    assert {read_status(folder).phase for folder in (study.first, study.second)} == {"finished"}
+    extend(study.first, 1.0)
+    assert {read_status(folder).phase for folder in (study.first, study.second)} == {"stopped"}
+    joined = join_study(study.place, study.first.root.with_name("c")).folder
+    assert joined.settings().budget.hours == 2.0
