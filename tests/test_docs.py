@@ -116,9 +116,7 @@ def options() -> dict[str, Any]:
 
 
 def _plain_list(value: Any) -> Any:
-    """A default as YAML has it; a dataclass tells of no value that it makes for each instance, and some have none."""
-    if value is inspect.Parameter.empty:
-        return None
+    """A default as YAML has it; a dataclass tells of no value that it makes for each instance."""
     if repr(value) == "<factory>":
         return {}
     return list(value) if isinstance(value, tuple) else value

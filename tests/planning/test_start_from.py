@@ -82,8 +82,13 @@ def test_the_weights_are_copied_and_the_run_needs_no_other_folder(finished_run, 
     source = shutil.copytree(finished_run, tmp_path / "source")
     user = UserSettings(assignments={**SMALL, "start_from.path": str(source)})
     run = create_run(dataset, None, user, tmp_path / "run")
+    again = create_run(dataset, None, UserSettings(repeat=run.settings), tmp_path / "again")
+    assert again.settings.start_from == run.settings.start_from
+    assert again.folder.start_weights.read_bytes() == run.folder.start_weights.read_bytes()
     stored = load_file(source / "winner" / "weights.safetensors")
     shutil.rmtree(source)
+    with pytest.raises(RunError, match="is gone"):
+        create_run(dataset, None, UserSettings(repeat=run.settings), tmp_path / "third")
     path = start_weights(run.folder, run.settings)
     assert path is not None
     assert path.is_relative_to(run.folder.root)

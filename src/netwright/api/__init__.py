@@ -158,6 +158,8 @@ def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, An
     given |= {} if user.format is None else {"dataset.format": source.format}
     given |= {"dataset.map_label": dict(source.map_label)} if user.map_label else {}
     given |= {"dataset.regions": dict(source.regions)} if user.regions else {}
+    if "start_from.path" in given:
+        given["start_from.path"] = str(Path(given["start_from.path"]).expanduser().absolute())
     if user.repeat is not None:
         strategy = draft.strategy.model_dump(mode="json")
         given |= {"recipe": draft.recipe, "space.name": draft.space.name, "strategy": strategy}

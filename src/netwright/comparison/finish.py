@@ -256,9 +256,7 @@ class Finish:
         alone = len(choice["members"]) == 1 and first is default
         start = self._settings.start_from
         usual = (
-            "the default"
-            if start is None or not start.choices
-            else f"the best of {start.path.name}, trained here"
+            "the default" if start is None or not start.choices else f"the best of {start.name}, trained here"
         )
         title = usual if alone else "the searched network"
         entries = [(Entry(SEARCHED, title, first.choice, None, SEARCHED, words), first)]

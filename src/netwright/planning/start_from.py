@@ -45,6 +45,11 @@ def find_start(draft: Draft, context: Context) -> None:
     if context.repeats and PATH not in draft.user_set:
         context.start_weights = found_again(draft)
         return
+    if draft.start_from.path is None:
+        raise SettingsError(
+            "start_from is set without start_from.path (--start-from): expected the folder of a finished run, or "
+            f"weights as a {SUFFIX} file. Give it, or set start_from=null."
+        )
     if draft.supernet is not None:
         raise SettingsError(
             "--start-from is for searches that train candidates, but here all networks share one training. Set "

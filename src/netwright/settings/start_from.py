@@ -13,9 +13,10 @@ class StartFromSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    path: Path = Field(
+    path: Path | None = Field(
+        default=None,
         description="the folder of a finished run: its best choices are tried first, and networks begin with the "
-        "weights of its best as far as they fit; or a safetensors file: its weights alone; `--start-from`"
+        "weights of its best as far as they fit; or a safetensors file: its weights alone; `--start-from`",
     )
     weights: bool = Field(
         default=True,
@@ -43,6 +44,11 @@ class StartFromSettings(BaseModel):
         default=(),
         description="what was taken over, and which cases the other run knows, in words; filled in",
     )
+
+    @property
+    def name(self) -> str:
+        """The name of the other run's folder, or of the file."""
+        return "" if self.path is None else self.path.name
 
 
 def first_choices(start: StartFromSettings | None) -> tuple[dict[str, Any], ...]:
