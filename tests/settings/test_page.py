@@ -19,7 +19,7 @@ PAGE = next(p for p in Path(__file__).resolve().parents if p.name == "tests").pa
 def test_the_page_is_what_the_code_makes() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_tables(page), "run: python -m netwright.settings.page docs/settings.md"
-    assert len(re.findall("^<!-- settings: ", page, re.MULTILINE)) == 18
+    assert len(re.findall("^<!-- settings: ", page, re.MULTILINE)) == 19
     assert len(re.findall("^<!-- options: ", page, re.MULTILINE)) == 15
 
 
