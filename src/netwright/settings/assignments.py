@@ -130,7 +130,8 @@ def _unknown_name(name: str, values: Mapping[str, Any]) -> str:
     near += [k for k in difflib.get_close_matches(name, known, n=NEAREST, cutoff=0.0) if k not in near]
     quoted = ""
     if near[0] in fields:
-        quoted = f" {near[0]}: {brief(fields[near[0]].description, LONGEST_QUOTED).removesuffix(' ...')}."
+        told = brief(fields[near[0]].description, LONGEST_QUOTED)
+        quoted = f" {near[0]}: {told}{'' if told.endswith('...') else '.'}"
     return f"There is no setting {name!r}. Did you mean {' or '.join(near[:NEAREST])}?{quoted} All: docs/settings.md."
 
 

@@ -191,6 +191,19 @@ def test_a_network_in_stages_is_trained_kept_and_used_with_others(tmp_path: Path
     found = [list(tested.dice[name].values()) for name in splits.test]
     np.testing.assert_allclose(found, expected, atol=0.01)
 
+    describe_trained(tmp_path / "single", settings, prepared, staged, None)
+    save_weights(network, tmp_path / "single" / WEIGHTS)
+    single = as_segmenter(load_trained(tmp_path / "single", settings, "cpu"))
+    expected = problem.scores(network, cases, protocol, CPU)
+    held_out = TASKS["segmentation"].test_cases(opened, prepared, splits.test)
+    tested = single.test(held_out, tmp_path / "tested")
+    found = [list(tested.dice[name].values()) for name in splits.test]
+    np.testing.assert_allclose(found, expected, atol=0.01)
+    for case in held_out:
+        (written,) = single.predict(case.images[0], tmp_path / "predicted")
+        (same,) = (tmp_path / "tested").glob(f"{case.name}.*")
+        assert written.read_bytes() == same.read_bytes()
+
 
 def test_standard_networks_see_the_image_alone() -> None:
     """As beside any other search: they are those of the literature, for the channels of the image."""
