@@ -28,7 +28,7 @@ from netwright.spaces import SPACES
 from netwright.spaces.base import AgentGraph, Layered
 from netwright.strategies import Dimension, Observation, RandomSearch, Strategy
 from netwright.strategies.q_learning.published import PublishedQLearning, State
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 
 PAPER = {"vgg16": 164, "googlenet": 380, "unet": 255}
 """KB of tables."""

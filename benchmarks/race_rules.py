@@ -43,7 +43,7 @@ from netwright.searches.race import RULES, Begin, Candidate, GoOn, Race, Rule, b
 from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.strategies.base import Observation, Strategy
 from netwright.strategies.prior import Prior
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from race_curves import Recorded, made_up, recorded
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -49,7 +49,7 @@ from netwright.settings import read_assignments
 from netwright.spaces import make_space
 from netwright.strategies.base import Observation
 from netwright.strategies.prior import Prior
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed

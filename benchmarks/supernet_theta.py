@@ -31,7 +31,7 @@ from netwright.nn.steps import Steps, run_steps
 from netwright.spaces.cells import CellSpace
 from netwright.strategies.ladder import choice_of
 from netwright.strategies.natural_gradient import Distribution, NaturalGradient
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from netwright.supernet.gradients import add_gradients, losses_of
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.training.device import half_precision, tensor_channels_last

@@ -102,3 +102,38 @@ def test_unknown_costs_and_metrics_are_refused_by_name() -> None:
 
 def test_words_name_every_term() -> None:
     assert PAPER.words() == "0.9 x accuracy % / epochs - 0.1 x size_mb"
+
+
+def test_several_objectives_have_a_value_each() -> None:
+    objective = ObjectiveSettings(
+        metric="dice", maximize=("dice", "dice.Core"), minimize=("parameters", "inference_ms")
+    )
+    metrics, cost = {"dice": 0.8, "dice.Core": 0.7}, {"parameters": 1000, "inference_ms": 2.5}
+    assert objective.names == ("dice", "dice.Core", "parameters", "inference_ms")
+    assert objective.signs == (1, 1, -1, -1)
+    assert objective.values(metrics, cost, epochs=3) == (0.8, 0.7, 1000.0, 2.5)
+    assert objective.values(metrics, {"parameters": 1000}, epochs=3) is None
+    assert objective.values({"dice": 0.8}, cost, epochs=3) is None
+    assert PAPER.values({"accuracy": 0.6}, {"size_mb": 7.0}, epochs=6) == pytest.approx((8.3,))
+    with pytest.raises(SettingsError, match=r"minimize names inference_ms.*cannot measure"):
+        objective.require_measured({"parameters": 1000})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"minimize": ["parameter"]}, "no cost 'parameter'; did you mean parameters"),
+        ({"minimize": ["flops", "flops"]}, "'flops' is an objective twice"),
+        ({"minimize": ["flops"], "costs": {"size_mb": 0.1}}, "Leave the ones or the others out"),
+        ({"maximize": ["dice", "dice.Core"], "per_epoch": True}, "Leave the ones or the others out"),
+    ],
+)
+def test_wrong_objectives_are_refused(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ObjectiveSettings.model_validate({"metric": "dice", **given})
+
+
+def test_a_cost_is_no_metric() -> None:
+    objective = ObjectiveSettings(metric="dice", maximize=("dice", "flops"))
+    with pytest.raises(SettingsError, match=r"no metric 'flops'.*which --minimize takes"):
+        objective.require_known(("dice",))

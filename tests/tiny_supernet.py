@@ -16,7 +16,7 @@ from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import InfeasibleArchitecture
 from netwright.nn.steps import IMAGE, Step, Steps, Supernet
 from netwright.strategies.natural_gradient import NaturalGradient
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from netwright.supernet.search import SearchInputs
 from netwright.supernet.settings import SupernetSettings
 from netwright.tasks.classification.problem import ImageProblem

@@ -1,4 +1,4 @@
-"""What a search maximises: a metric minus the weighted costs of the network, within limits."""
+"""What a search goes by: a metric minus the weighted costs of the network, or several objectives; within limits."""
 
 from __future__ import annotations
 
@@ -86,6 +86,15 @@ class ObjectiveSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    maximize: tuple[str, ...] = Field(
+        default=(),
+        description="metrics of a search for a [Pareto front](pareto.md), the principal one first; `--maximize`. "
+        "With none, and something to minimise, it is `metric`",
+    )
+    minimize: tuple[str, ...] = Field(
+        default=(),
+        description="costs of a search for a [Pareto front](pareto.md), for example `[parameters]`; `--minimize`",
+    )
     metric: str | None = Field(
         default=None,
         description="metric of the validation cases: `dice`, also with `.<label>`; `accuracy`; "
@@ -120,16 +129,43 @@ class ObjectiveSettings(BaseModel):
 
     @model_validator(mode="after")
     def _known(self) -> ObjectiveSettings:
-        for name in self.costs:
+        for name in (*self.costs, *self.minimize):
             if name not in COSTS:
                 near = difflib.get_close_matches(name, COSTS, n=1) or COSTS
                 raise ValueError(f"there is no cost {name!r}; did you mean {' or '.join(near)}?")
+        named = (*self.maximize, *self.minimize)
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} is an objective twice. Leave one out")
+        if self.several and not self.plain:
+            raise ValueError(
+                "weight, percent, per_epoch and costs make one objective of several, but maximize and minimize ask for "
+                "their Pareto front. Leave the ones or the others out"
+            )
         for text in self.limits:
             try:
                 read_limit(text)
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         return self
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return bool(self.minimize) or len(self.maximize) > 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of several objectives, in the order of their values; of one, its words."""
+        if not self.several:
+            return (self.words(),)
+        return (*(self.maximize or (str(self.metric),)), *self.minimize)
+
+    @property
+    def signs(self) -> tuple[float, ...]:
+        """1 for each objective that is maximised, -1 for each that is minimised."""
+        lower = len(self.minimize)
+        return (1.0,) * (len(self.names) - lower) + (-1.0,) * lower
 
     @property
     def plain(self) -> bool:
@@ -167,6 +203,35 @@ class ObjectiveSettings(BaseModel):
             score /= max(1, epochs if met is None else met)  # A_val / N_epoch, section VI-A
         return score - math.fsum(self.costs[name] * float(known[name] or 0.0) for name in self.costs)
 
+    def values(
+        self,
+        metrics: Mapping[str, float],
+        cost: Mapping[str, Any],
+        epochs: int,
+        loss_met_epoch: int | None = None,
+    ) -> tuple[float, ...] | None:
+        """The value of each objective: the reward alone if there is one. None where one is not known.
+
+        Args:
+            metrics: as in `reward`, and so are the others.
+            cost: by name.
+            epochs: that the candidate was given.
+            loss_met_epoch: the first at whose end its loss was not over the threshold.
+
+        Example:
+            >>> objective = ObjectiveSettings(metric="dice", minimize=["parameters"])
+            >>> objective.values({"dice": 0.8}, {"parameters": 1000}, epochs=3)
+            (0.8, 1000.0)
+        """
+        if not self.several:
+            reward = self.reward(metrics, cost, epochs, loss_met_epoch)
+            return None if reward is None else (reward,)
+        higher = len(self.names) - len(self.minimize)
+        known = [metrics.get(name) for name in self.names[:higher]]
+        known += [cost.get(name) for name in self.minimize]
+        found = [float(value) for value in known if value is not None and math.isfinite(value)]
+        return tuple(found) if len(found) == len(known) else None
+
     def require_measured(self, cost: Mapping[str, Any]) -> None:
         """Refuse to weigh or limit what could not be measured of a trained network.
 
@@ -174,6 +239,7 @@ class ObjectiveSettings(BaseModel):
             SettingsError: naming the cost.
         """
         used = [("costs weighs", name) for name in self.costs]
+        used += [("minimize names", name) for name in self.minimize]
         used += [
             ("limits bounds", limit.name) for limit in map(read_limit, self.limits) if limit.name in COSTS
         ]
@@ -193,10 +259,12 @@ class ObjectiveSettings(BaseModel):
         """Refuse what no outcome will have.
 
         Raises:
-            SettingsError: the metric is none of ``metrics``, or a limit names neither metric nor cost.
+            SettingsError: a metric is none of ``metrics``, or a limit names neither metric nor cost.
         """
-        if self.metric not in metrics:
-            raise SettingsError(f"There is no metric {self.metric!r}. There are: {', '.join(metrics)}.")
+        for name in (self.metric, *self.maximize):
+            if name not in metrics:
+                cost = " It is a cost, which --minimize takes." if name in COSTS else ""
+                raise SettingsError(f"There is no metric {name!r}. There are: {', '.join(metrics)}.{cost}")
         for limit in map(read_limit, self.limits):
             if limit.name not in (*COSTS, *metrics):
                 known = ", ".join((*COSTS, *metrics))

@@ -16,7 +16,6 @@ from netwright.report.statistics import (
     bootstrap_interval,
     holm,
     paired_comparison,
-    pareto_front,
     value_a_group,
 )
 
@@ -146,27 +145,6 @@ def test_holm_by_hand() -> None:
     kept = holm([math.nan, 0.02])
     assert math.isnan(kept[0])
     assert kept[1] == 0.02
-
-
-points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2)), max_size=25)
-
-
-@given(points)
-def test_pareto_front_by_brute_force(rows: list[tuple[int, int, int]]) -> None:
-    beaten = {
-        i
-        for i, a in enumerate(rows)
-        for b in rows
-        if all(y <= x for x, y in zip(a, b, strict=True)) and a != b
-    }
-    front = pareto_front(rows)
-    assert set(front) == set(range(len(rows))) - beaten
-    assert [rows[i][0] for i in front] == sorted(rows[i][0] for i in front)
-
-
-def test_pareto_front_leaves_out_nan() -> None:
-    assert pareto_front([(1.0, math.nan), (2.0, 1.0), (3.0, 2.0)]) == (1,)
-    assert pareto_front([]) == ()
 
 
 groups_of_values = st.lists(

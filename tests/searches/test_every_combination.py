@@ -16,7 +16,8 @@ from netwright.spaces import SPACES, make_space, takes_task
 from netwright.spaces.base import Layered, Space
 from netwright.spaces.kinds import KINDS, spaces_for
 from netwright.strategies.makers import PROPOSERS, make_sampler
-from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.view import dimensions_of
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

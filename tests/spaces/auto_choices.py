@@ -12,7 +12,7 @@ from torch import nn
 
 from netwright.spaces import Space
 from netwright.strategies.dimensions import value_at
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 
 
 def random_choices(space: Space, count: int, seed: int = 0) -> Iterator[dict[str, Any]]:

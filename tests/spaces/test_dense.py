@@ -17,7 +17,7 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.searches.random_choices import draw_choice
 from netwright.spaces import SPACES, Space
 from netwright.spaces.dense import DenseEncoderDecoder, DenseSpace, DenseThroughout
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from netwright.tasks.classification.task import ClassificationTask
 
 SMALL = DenseSpace(filters=(2, 6, 2), kernels=(1, 5, 2), layers=3)

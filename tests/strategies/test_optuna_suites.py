@@ -8,15 +8,15 @@ import pytest
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import (
     BasicSamplerTestCase,
+    MultiObjectiveSamplerTestCase,
     RelativeSamplerTestCase,
-    SingleOnlySamplerTestCase,
 )
 
 from netwright.strategies import STRATEGIES
 from netwright.strategies.sampler import sampler as make_sampler
 
 
-class TestEveryStrategy(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestEveryStrategy(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture(params=[*sorted(STRATEGIES), "q-learning published", "policy-gradient pooled"])
     def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
         name, *variant = request.param.split()

@@ -20,7 +20,7 @@ from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.algorithms import exploit, explore, update
 from netwright.strategies.q_learning.published import PublishedQLearning, State
 from netwright.strategies.q_learning.tables import TableLayout
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 
 Reward = Callable[[Sequence[int]], float | None]
 

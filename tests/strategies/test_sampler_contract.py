@@ -31,11 +31,8 @@ from netwright.strategies import STRATEGIES, Observation
 from netwright.strategies.base import FIDELITY, Choice, Dimension, Stamp
 from netwright.strategies.completion import COMPLETION, in_order_of_completion
 from netwright.strategies.dimensions import choice_at
-from netwright.strategies.sampler import (
-    StrategySampler,
-    dimensions_of,
-    sampler,
-)
+from netwright.strategies.sampler import StrategySampler, sampler
+from netwright.strategies.view import dimensions_of
 from processes import finish as end_of
 from processes import line_of
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from netwright.api.evaluation import Evaluation
+from netwright.api.front import OnMember, members, train_front
 from netwright.api.networks import export_data, network_folder, require_trained, train_trial, trial_of
 from netwright.api.progress import OnProgress
 from netwright.api.race import extend
@@ -28,6 +29,7 @@ from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, version_warning
+from netwright.searches.components import with_own_training
 from netwright.settings import RunSettings
 from netwright.tasks.base import Postprocessing, Predictor, SavedNetwork
 from netwright.training.files import WEIGHTS
@@ -82,6 +84,33 @@ class Run:
     def best(self) -> TrialRecord | None:
         """The candidate with the greatest reward; None while there is none."""
         return best_of(self.trials)
+
+    def pareto(self) -> list[TrialRecord]:
+        """The candidates of the Pareto front, the best of the first objective first. Their ``values`` are those of
+        ``settings.objective.names``.
+
+        Raises:
+            RunError: the search has one objective.
+        """
+        return members(self.folder, self.settings, self.trials)
+
+    def train_pareto(
+        self, *, epochs: int | None = None, hours: float | None = None, on_member: OnMember | None = None
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Trains the candidates of `pareto` one after the other, as `train` does, and gives numbers and outcomes.
+
+        Args:
+            epochs: as in `train`.
+            hours: of each candidate.
+            on_member: called with each candidate; gives what is called with the progress of its training.
+
+        Raises:
+            RunError: the search has one objective, or there is no candidate yet.
+        """
+        self.code()
+        return train_front(
+            self.folder, self.settings, self.pareto(), epochs, hours, on_member or (lambda _: None)
+        )
 
     def status(self) -> RunStatus:
         """The state of the run, whether it is running or not."""
@@ -161,7 +190,8 @@ class Run:
             UntrustedCode: see `code`.
         """
         self.code()
-        settings, record = self.settings, trial_of(self.folder, self.trials, trial)
+        record = trial_of(self.folder, self.trials, trial)
+        settings = with_own_training(self.settings, record.choice)
         outcome = train_trial(
             self.folder, settings, record, train_protocol(settings, epochs, hours), on_epoch
         )

@@ -42,6 +42,8 @@ def read_user_settings(
     space: str | None = None,
     strategy: str | None = None,
     objective: str | None = None,
+    maximize: Sequence[str] | None = None,
+    minimize: Sequence[str] | None = None,
     network: str | None = None,
     limits: Sequence[str] | None = None,
     single: bool = False,
@@ -70,6 +72,12 @@ def read_user_settings(
     from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
+    if objective is not None and (maximize or minimize):
+        if maximize:
+            raise SettingsError(
+                "--objective and --maximize were given: expected one of them. Leave the other out."
+            )
+        objective, maximize = None, [objective]
     parts = {
         "space.name": space,
         "strategy.name": strategy,
@@ -92,6 +100,10 @@ def read_user_settings(
     named |= read_assignments(list(assignments or []))
     if network is not None:
         named["space.network"] = network
+    if maximize:
+        named["objective.maximize"] = list(maximize)
+    if minimize:
+        named["objective.minimize"] = list(minimize)
     if limits:
         named["objective.limits"] = list(limits)
     if single:

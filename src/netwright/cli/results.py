@@ -15,6 +15,7 @@ from rich.console import Console
 from netwright.cli.completion import complete_export
 from netwright.cli.conduct import stage
 from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines
+from netwright.cli.front import print_front
 from netwright.cli.option_groups import values_of, with_groups
 from netwright.cli.options import (
     DatasetArgument,
@@ -33,7 +34,7 @@ from netwright.cli.options import (
     finite,
 )
 from netwright.cli.reading import read_label_map
-from netwright.errors import DatasetWarning
+from netwright.errors import DatasetWarning, SettingsError
 
 _SHOWN_WARNINGS = 5
 
@@ -45,6 +46,10 @@ def train(
     hours: Annotated[
         float | None, typer.Option(callback=finite, help="Hours of training instead of a number of epochs.")
     ] = None,
+    pareto: Annotated[
+        bool,
+        typer.Option("--pareto", help="Train every network of the Pareto front that is not trained yet."),
+    ] = False,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
 ) -> None:
@@ -55,6 +60,11 @@ def train(
     from netwright.comparison.retrain import ON_ALL
 
     opened = opened_run(run, trust_code=trust_code)
+    if pareto:
+        if trial is not None:
+            raise SettingsError("--trial and --pareto were given: expected one of them. Leave the other out.")
+        print_front(opened, run, epochs, hours)
+        return
     lines = TrainingLines(out, str(opened.settings.objective.metric))
     number, outcome = opened.train(trial, epochs=epochs, hours=hours, on_epoch=lines.show)
     trained = f"{outcome.epochs} epoch{'s' * (outcome.epochs != 1)}"

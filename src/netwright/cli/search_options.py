@@ -84,6 +84,20 @@ class PartsOptions:
             "--objective", metavar="METRIC", help="One metric instead of the recipe's objective, e.g. dice."
         ),
     ] = None
+    maximize: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--maximize", metavar="METRIC", help="With --minimize: a metric of a search for a Pareto front."
+        ),
+    ] = None
+    minimize: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--minimize",
+            metavar="COST",
+            help="Search a Pareto front: a cost beside the metric, e.g. parameters, flops or inference_ms.",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import optuna
 from netwright.spaces.base import Space
 from netwright.strategies.base import Starting
 from netwright.strategies.dimensions import choice_at
-from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.view import dimensions_of
 
 
 def starting_point(study: optuna.Study, space: Space) -> tuple[str, dict[str, Any]] | None:

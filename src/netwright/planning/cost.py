@@ -106,7 +106,7 @@ def _bookkeeping(settings: RunSettings) -> float:
         for _ in range(BOOKED):
             begun = time.perf_counter()
             trial = study.ask(space.distributions())
-            store_outcome(study, trial, Outcome(Status.COMPLETE), 0.0)
+            store_outcome(study, trial, Outcome(Status.COMPLETE), [0.0] * len(settings.objective.names))
             times.append(time.perf_counter() - begun)
     return median(times)
 

@@ -12,7 +12,8 @@ from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import Exploring
 from netwright.strategies.makers import make_sampler
-from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.view import dimensions_of
 
 
 def exploration_episodes(settings: RunSettings) -> int | None:

@@ -11,6 +11,7 @@ from netwright.execution.notes import say_once
 from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
+from netwright.planning.objectives import ONE, asks_for_front
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
 from netwright.runs.folder import open_run_folder
@@ -54,6 +55,8 @@ def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
     warn_of_old_names(user.assignments or {})
     draft = Draft.begin(_begin_with(dataset, recipe, user), user.user_set())
     _require_race(draft)
+    if asks_for_front(user):
+        draft.choose(ONE)
     draft.change(user.values())
     return draft
 
@@ -121,12 +124,18 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     reason = _reason_for_published(user)
     if reason is None:
         return AUTO
-    say_once(f"The recipe is {published}, since {reason}. For trainings that go on, give --recipe {AUTO}.")
+    other = "" if asks_for_front(user) else f" For trainings that go on, give --recipe {AUTO}."
+    say_once(f"The recipe is {published}, since {reason}.{other}")
     return published
 
 
 def _reason_for_published(user: UserSettings) -> str | None:
-    """What the user set that `auto` does not have: a setting of `PUBLISHED`, or a limit on a metric; None: nothing."""
+    """What the user set that `auto` does not have; None: nothing.
+
+    That is several objectives, a setting of `PUBLISHED`, or a limit on a metric.
+    """
+    if asks_for_front(user):
+        return "there are several objectives"
     limits = user.values().get("objective.limits", ())
     for limit in limits if isinstance(limits, list | tuple) else ():
         if read_limit(str(limit)).name not in COSTS:

@@ -27,6 +27,7 @@ from netwright.planning.from_data import (
     shape_space,
 )
 from netwright.planning.machine import choose_cluster, choose_memory_limit, choose_workers, require_device
+from netwright.planning.objectives import choose_objectives
 from netwright.planning.one_shot_settings import (
     choose_one_shot_length,
     drop_foreign_space_options,
@@ -141,6 +142,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("pictures are read without classes for a space that restores", read_without_classes),
         ("another space leaves the recipe's one-shot options behind", drop_foreign_space_options),
         ("another space or strategy may share no weights", drop_supernet),
+        ("several objectives", choose_objectives),
         ("some task has the loss", require_loss),
         ("the cluster, and what candidates ask for", choose_cluster),
         ("the device is there", require_device),

@@ -61,6 +61,15 @@ def parameters(count: int | None) -> str:
     return f"{count / 1e3:.1f} k" if count >= 1000 else str(count)
 
 
+def objective_value(name: str, value: float | None) -> str:
+    """A value of an objective: ``0.884`` of a metric, ``23.4 k`` parameters, ``1.25e+09`` of another cost."""
+    if value is None or math.isnan(value):
+        return DASH
+    if name == "parameters":
+        return parameters(int(value))
+    return f"{value:.3g}" if abs(value) >= 10 else reward(value)
+
+
 def megabytes(count: int | None) -> str:
     """The size of this many parameters in float32; 1 MB = 1e6 bytes."""
     if count is None:

@@ -1,4 +1,4 @@
-"""The statistics of a report: intervals over cases, paired comparisons, the Pareto front."""
+"""The statistics of a report: intervals over cases, paired comparisons."""
 
 from __future__ import annotations
 
@@ -243,23 +243,3 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         largest = max(largest, min(1.0, (len(ordered) - rank) * p))
         adjusted[i] = largest
     return tuple(adjusted)
-
-
-def pareto_front(points: ArrayLike) -> tuple[int, ...]:
-    """Indices of the points that no other point beats, in order of the first coordinate.
-
-    Args:
-        points: shape (n, d). Every coordinate is a cost: smaller is better (negate what is to be maximised). One point
-            beats another if it is nowhere larger and somewhere smaller. Equal points are all kept. Points with a NaN
-            are left out.
-    """
-    costs = np.asarray(points, dtype=np.float64)
-    if costs.size == 0:
-        return ()
-    usable = ~np.isnan(costs).any(axis=1)
-    front = [
-        i
-        for i in np.flatnonzero(usable)
-        if not np.any((costs[usable] <= costs[i]).all(axis=1) & (costs[usable] < costs[i]).any(axis=1))
-    ]
-    return tuple(sorted((int(i) for i in front), key=lambda i: tuple(costs[i])))

@@ -83,7 +83,8 @@ class RunStatus:
     off are "unfinished". ``counted`` of the finished trials count against ``budget_trials``. ``best`` is the best trial
     so far. ``seconds`` were spent on the search, of ``budget_seconds`` if its time is limited. ``shared`` is the state
     of a search inside one training, which has no budget of trials; ``race`` of a search whose trainings go on.
-    ``drivers`` are the processes that work on a study which several may share, in words.
+    ``drivers`` are the processes that work on a study which several may share, in words. ``front`` is the number of
+    trials on the Pareto front; None where there is one objective.
     """
 
     run: str
@@ -101,6 +102,7 @@ class RunStatus:
     shared: SharedStatus | None = None
     race: RaceStatus | None = None
     drivers: tuple[str, ...] = ()
+    front: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -155,7 +157,8 @@ def status_of(
         records: of its trials.
         seconds: that the search took so far.
     """
-    return _status(folder, settings, summary_of(records, race=settings.race is not None), seconds)
+    summary = summary_of(records, race=settings.race is not None, objective=settings.objective)
+    return _status(folder, settings, summary, seconds)
 
 
 def _status(
@@ -206,6 +209,7 @@ def _status(
         shared=None if settings.supernet is None else _shared(folder),
         race=race,
         drivers=drivers,
+        front=summary.front,
     )
 
 

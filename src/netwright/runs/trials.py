@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from netwright.execution.interrupts import held_back
@@ -34,6 +35,9 @@ JOINED = "joined"
 """The user attribute of a trial that has the threads of several workers, in a search whose trainings go on."""
 DEFAULT = "default"
 """The user attribute of a trial of the space's starting choice, in a search whose trainings go on."""
+MAXIMISED = "maximised"
+"""The user attribute with the value of each objective, with the opposite sign if it is minimised, if there are several.
+"""
 STOPPED = "stopped"
 RUNNING = "running"
 LEARNED = frozenset(Status) - {Status.CRASHED}
@@ -50,7 +54,8 @@ class TrialRecord:
     words of its space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes
     on with; None: it starts one. ``joined``: whether it had the threads of several workers. ``network`` is the text of
     its canonical choice, see `network_key`, and ``default`` says whether it is the space's starting choice, where
-    the search notes that. The choice was drawn from ``distributions``.
+    the search notes that. The choice was drawn from ``distributions``. ``values`` has the value of each objective; the
+    first one is ``reward``.
     """
 
     number: int
@@ -69,6 +74,8 @@ class TrialRecord:
     network: str = ""
     default: bool = False
     distributions: Mapping[str, BaseDistribution] = field(default_factory=dict, compare=False, repr=False)
+    values: tuple[float, ...] = ()
+    maximised: tuple[float, ...] = ()
 
 
 def load_trials(folder: RunFolder) -> list[FrozenTrial]:
@@ -82,7 +89,7 @@ def load_search(folder: RunFolder) -> tuple[list[FrozenTrial], float]:
     Raises:
         RunError: the database is damaged.
     """
-    trials, attributes = _read(folder)
+    trials, attributes, _ = _read(folder)
     return trials, float(attributes.get(SPENT, 0.0))
 
 
@@ -92,26 +99,27 @@ def copied_study(folder: RunFolder, sampler: BaseSampler | None = None) -> optun
     Raises:
         RunError: the database is damaged.
     """
-    trials, attributes = _read(folder)
+    trials, attributes, directions = _read(folder)
     if not trials:
         return None
-    study = optuna.create_study(study_name=STUDY_NAME, sampler=sampler, direction="maximize")
+    study = optuna.create_study(study_name=STUDY_NAME, sampler=sampler, directions=directions)
     for name, value in attributes.items():
         study.set_user_attr(name, value)
     study.add_trials(trials)
     return study
 
 
-def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any]]:
-    """The trials and the study's attributes. Empty where there is no study yet."""
+def _read(folder: RunFolder) -> tuple[list[FrozenTrial], dict[str, Any], list[StudyDirection]]:
+    """The trials, and the study's attributes and directions. Empty where there is no study yet."""
     if not has_storage(folder):
-        return [], {}
+        return [], {}, []
     with reading_storage(folder) as storage:
         try:
             study_id = storage.get_study_id_from_name(place_of(folder).study)
         except KeyError:
-            return [], {}
-        return storage.get_all_trials(study_id), storage.get_study_user_attrs(study_id)
+            return [], {}, []
+        directions = storage.get_study_directions(study_id)
+        return storage.get_all_trials(study_id), storage.get_study_user_attrs(study_id), directions
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord:
@@ -123,7 +131,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         choice=dict(trial.params),
         status=status_in_words(trial.state, attributes.get("status")),
         reason=attributes.get("reason", ""),
-        reward=trial.value if trial.state == TrialState.COMPLETE else None,
+        reward=trial.values[0] if trial.state == TrialState.COMPLETE else None,
         outcome=Outcome.from_dict(outcome) if outcome else None,
         cached_from=attributes.get("cached_from"),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
@@ -135,6 +143,8 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         network=str(attributes.get("network", "")),
         default=bool(attributes.get(DEFAULT)),
         distributions=trial.distributions,
+        values=tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
+        maximised=tuple(attributes.get(MAXIMISED, ())) if trial.state == TrialState.COMPLETE else (),
     )
 
 
@@ -184,7 +194,7 @@ def store_outcome(
     study: optuna.Study,
     trial: optuna.Trial,
     outcome: Outcome,
-    reward: float | None,
+    values: float | Sequence[float] | None,
     cached_from: int | None = None,
 ) -> None:
     """Finishes a trial: complete with a reward, pruned if there is something to learn from it, else failed.
@@ -196,7 +206,7 @@ def store_outcome(
         study: of the run.
         trial: to finish.
         outcome: of its training.
-        reward: None if it has none.
+        values: its reward, or the value of each objective; None if it has none.
         cached_from: the trial whose outcome is used; None: it was trained.
     """
     with held_back():
@@ -207,8 +217,11 @@ def store_outcome(
             trial.set_user_attr(FIDELITY, outcome.fidelity.amount)
         if cached_from is not None:
             trial.set_user_attr("cached_from", cached_from)
-        if outcome.status == Status.COMPLETE and reward is not None:
-            study.tell(trial, reward)
+        if isinstance(values, Sequence) and len(values) > 1:
+            higher = [direction == StudyDirection.MAXIMIZE for direction in study.directions]
+            trial.set_user_attr(MAXIMISED, [v if up else -v for v, up in zip(values, higher, strict=True)])
+        if outcome.status == Status.COMPLETE and values is not None:
+            study.tell(trial, values)
         elif outcome.status in LEARNED:
             study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -248,11 +261,14 @@ def named_counts(counts: Counter[tuple[str, bool]]) -> dict[str, int]:
 
 
 def best_of(records: Iterable[TrialRecord]) -> TrialRecord | None:
-    """The trial with the greatest reward. Among equals, the earliest. Of a training in parts, the last one counts."""
+    """The trial with the greatest reward. Among equals, that which is better in further objectives, then the earliest.
+
+    Of a training in parts, the last one counts.
+    """
     rewarded = [record for record in records if record.reward is not None]
     gone_on = {record.continues for record in rewarded}
     rewarded = [r for r in rewarded if not gone_on & {r.number, r.cached_from} - {None}]
-    return max(rewarded, key=lambda record: (record.reward, -record.number), default=None)
+    return max(rewarded, key=lambda r: (r.reward, r.maximised, -r.number), default=None)
 
 
 def network_key(canonical: dict[str, Any]) -> str:

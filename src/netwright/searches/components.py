@@ -101,13 +101,13 @@ def open_study(folder: RunFolder, settings: RunSettings, storage: BaseStorage | 
         storage=open_storage(folder) if storage is None else storage,
         study_name=place_of(folder).study,
         sampler=make_sampler(settings.strategy, space, settings.seed, first_choices(settings.start_from)),
-        direction="maximize",
+        directions=["maximize" if sign > 0 else "minimize" for sign in settings.objective.signs],
         load_if_exists=True,
     )
 
 
-def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
-    """The value that the search maximises. None unless the candidate is complete and a case defines the metric.
+def values_of(outcome: Outcome, objective: ObjectiveSettings) -> tuple[float, ...] | None:
+    """The value of each objective. None unless the candidate is complete and a case defines each metric.
 
     N_epoch of Iranfar et al. 2022, Section VI-A, is the epoch at which the loss met its threshold. If it never did, it
     is the number of epochs that the episode was given: if patience ended the episode earlier, it is not better for
@@ -115,9 +115,15 @@ def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
     """
     if outcome.status != Status.COMPLETE:
         return None
-    return objective.reward(
+    return objective.values(
         outcome.metrics, asdict(outcome.cost), outcome.planned_epochs, outcome.loss_met_epoch
     )
+
+
+def reward_of(outcome: Outcome, objective: ObjectiveSettings) -> float | None:
+    """The first of `values_of`, which alone counts where there is one objective."""
+    values = values_of(outcome, objective)
+    return None if values is None else values[0]
 
 
 def objective_of(study: optuna.Study, settings: RunSettings) -> ObjectiveSettings:
@@ -149,6 +155,8 @@ def within_limits(outcome: Outcome, objective: ObjectiveSettings) -> Outcome:
     broken = objective.violation(outcome.metrics, costs)
     if broken is not None:
         return replace(outcome, status=Status.INFEASIBLE, reason=broken)
-    if objective.metric not in outcome.metrics:
-        return replace(outcome, reason=f"no validation case has anything to score {objective.metric} by")
+    scored = objective.maximize or (objective.metric,)
+    missing = next((name for name in scored if name not in outcome.metrics), None)
+    if missing is not None:
+        return replace(outcome, reason=f"no validation case has anything to score {missing} by")
     return outcome

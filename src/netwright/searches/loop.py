@@ -27,7 +27,7 @@ from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.folder import RunFolder
 from netwright.runs.start import start_weights
 from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
-from netwright.searches.components import objective_of, protocol_of, reward_of, within_limits
+from netwright.searches.components import objective_of, protocol_of, values_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.reuse import KnownResults
 from netwright.settings import RunSettings
@@ -162,7 +162,7 @@ class Search:
         self._repeats = self._repeats + 1 if cached else 0
         key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
         if key and outcome and "cached_from" not in frozen.user_attrs:
-            self._keep_weights(frozen.number, frozen.value)
+            self._keep_weights(frozen.number, frozen.values[0] if frozen.values else None)
             self._remember(key, frozen.number, Outcome.from_dict(outcome))
 
     def _meet_others(self) -> None:
@@ -303,9 +303,13 @@ class Search:
         return ended is None
 
     def _converged(self) -> str | None:
-        """Why the strategy has nothing more to explore, if it can tell."""
+        """Why the strategy has nothing more to explore, if it can tell. It cannot for several objectives."""
         sampler = self._study.sampler
-        if not isinstance(sampler, StrategySampler) or not isinstance(sampler.strategy, Converging):
+        if (
+            self._objective.several
+            or not isinstance(sampler, StrategySampler)
+            or not isinstance(sampler.strategy, Converging)
+        ):
             return None
         strategy = sampler.strategy
         return strategy.converged_words if strategy.converged(sampler.state(self._study)) else None
@@ -356,11 +360,11 @@ class Search:
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
         outcome = within_limits(outcome, self._objective)
-        reward = reward_of(outcome, self._objective)
-        if not self._stored(trial, lambda: store_outcome(self._study, trial, outcome, reward)):
+        values = values_of(outcome, self._objective)
+        if not self._stored(trial, lambda: store_outcome(self._study, trial, outcome, values)):
             self._unfinished += [f for f in candidate.followers if self._driver.holds(f._trial_id)]
             return
-        self._keep_weights(trial.number, reward)
+        self._keep_weights(trial.number, values[0] if values else None)
         self._count(cached=False)
         if not self._shortened():
             self._remember(candidate.key, trial.number, outcome)
@@ -391,8 +395,8 @@ class Search:
         return True
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
-        reward = reward_of(outcome, self._objective)
+        values = values_of(outcome, self._objective)
         if self._stored(
-            trial, lambda: store_outcome(self._study, trial, outcome, reward, cached_from=number)
+            trial, lambda: store_outcome(self._study, trial, outcome, values, cached_from=number)
         ):
             self._count(cached=True)

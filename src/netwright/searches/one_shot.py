@@ -29,7 +29,8 @@ from netwright.spaces.base import SharesWeights, Space
 from netwright.spec import Spec
 from netwright.strategies.makers import make_sampler
 from netwright.strategies.natural_gradient import NaturalGradient
-from netwright.strategies.sampler import StrategySampler, dimensions_of
+from netwright.strategies.sampler import StrategySampler
+from netwright.strategies.view import dimensions_of
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import LOG
 from netwright.training.outcome import Outcome, Status

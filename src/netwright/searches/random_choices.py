@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution
 
 from netwright.strategies import RandomSearch
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 
 
 def draw_choice(distributions: Mapping[str, BaseDistribution], rng: np.random.Generator) -> dict[str, Any]:

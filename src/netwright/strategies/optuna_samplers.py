@@ -146,7 +146,7 @@ def nsga_ii(
     crossover_prob: float = 0.9,
     swapping_prob: float = 0.5,
 ) -> MakeSampler:
-    """Optuna's genetic algorithm NSGA-II, `optuna.samplers.NSGAIISampler`, for one objective.
+    """Optuna's genetic algorithm NSGA-II, `optuna.samplers.NSGAIISampler`.
 
     Args:
         population_size: candidates of a generation.

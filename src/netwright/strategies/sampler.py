@@ -1,29 +1,21 @@
 """Any strategy as an Optuna sampler. Its state is computed from the storage; stamps are stored, states never.
 
-Only this file uses Optuna's private names. A proposal depends only on the seed, the trial's number and the results in
-the storage. So a study can be killed, resumed, copied and shared between workers.
+Only this file and `view` use Optuna's private names. A proposal depends only on the seed, the trial's number and the
+results in the storage. So a study can be killed, resumed, copied and shared between workers.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from secrets import randbits
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    _get_single_value,
-)
+from optuna.distributions import BaseDistribution, _get_single_value
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study, StudyDirection
@@ -33,13 +25,12 @@ from netwright.docstrings import argument_descriptions
 from netwright.errors import SettingsError
 from netwright.spec import unknown_option
 from netwright.strategies import STRATEGIES
-from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
+from netwright.strategies.base import Strategy
 from netwright.strategies.completion import COMPLETION, count_of, in_order_of_completion, place_of
 from netwright.strategies.dimensions import value_at
 from netwright.strategies.first_choices import FirstChoices
-from netwright.strategies.fold import Fold
-
-Distributions = Mapping[str, BaseDistribution]
+from netwright.strategies.scalarisation import equal_weights, weights_for
+from netwright.strategies.view import Distributions, View, dimension_of, dimensions_of
 
 VIEWS_KEPT = 4
 
@@ -79,7 +70,9 @@ def sampler(
 
 
 class StrategySampler(BaseSampler):
-    """Drives a strategy over an Optuna study of one objective.
+    """Drives a strategy over an Optuna study.
+
+    With several objectives, each proposal goes by another weighting of them (`netwright.strategies.scalarisation`).
 
     The strategy sees the parameters that all finished trials share. The first trial of a study is sampled uniformly,
     and so is every parameter that not all trials have. With ``distributions`` the parameters are known from the first
@@ -131,13 +124,17 @@ class StrategySampler(BaseSampler):
         return self._strategy
 
     def state(self, study: Study) -> Any:
-        """The strategy's state after all trials of the study in the storage, for inspection."""
+        """The strategy's state after all trials of the study in the storage, for inspection.
+
+        Several objectives have equal weights.
+        """
         space = self._distributions
         with self._lock:
             ledger = self._read(study)
             known = ledger.shared_distributions() if space is None else space
             free = {name: d for name, d in known.items() if not d.single()}
-            return ledger.view(free, self._strategy, study.direction).fold.advance(ledger.finished)
+            view = ledger.view(free, self._strategy, study.directions)
+            return view.state(ledger.finished, equal_weights(len(study.directions)))
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The given distributions, or those that all finished trials share, sorted by name."""
@@ -151,12 +148,7 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The strategy's proposal for a trial. Its stamp is stored with the trial.
-
-        Raises:
-            ValueError: the study has more than one objective.
-        """
-        self._raise_error_if_multi_objective(study)
+        """The strategy's proposal for a trial. Its stamp is stored with the trial."""
         fixed = {name: _get_single_value(d) for name, d in search_space.items() if d.single()}
         free = {name: d for name, d in search_space.items() if name not in fixed}
         if not free:
@@ -166,8 +158,9 @@ class StrategySampler(BaseSampler):
             return {**given, **fixed}
         with self._lock:
             ledger = self._read(study)
-            view = ledger.view(free, self._strategy, study.direction)
-            state = view.fold.advance(ledger.finished)
+            view = ledger.view(free, self._strategy, study.directions)
+            weights = weights_for(len(study.directions), self._seed, trial.number)
+            state = view.state(ledger.finished, weights)
             pending = [view.stamp(other) for other in ledger.unfinished() if other.number != trial.number]
             rng = np.random.default_rng([self._seed, trial.number])
             choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
@@ -178,14 +171,9 @@ class StrategySampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A uniform value for a parameter that the strategy does not see.
-
-        Raises:
-            ValueError: the study has more than one objective.
-        """
-        self._raise_error_if_multi_objective(study)
+        """A uniform value for a parameter that the strategy does not see."""
         rng = np.random.default_rng([self._seed, trial.number, 1 + zlib.crc32(param_name.encode())])
-        return value_at(_dimension(param_name, param_distribution), rng.random())
+        return value_at(dimension_of(param_name, param_distribution), rng.random())
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
@@ -206,44 +194,6 @@ class StrategySampler(BaseSampler):
         return ledger
 
 
-class _View:
-    """What a strategy sees of a study under one set of distributions."""
-
-    def __init__(
-        self, distributions: dict[str, BaseDistribution], strategy: Strategy[Any], direction: StudyDirection
-    ) -> None:
-        self.distributions = distributions
-        self._sign = 1.0 if direction == StudyDirection.MAXIMIZE else -1.0
-        spelled = [[name, repr(distribution)] for name, distribution in distributions.items()]
-        key = json.dumps([strategy.settings, spelled], sort_keys=True)
-        self.stamp_key = f"netwright:{strategy.name}:{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-        self._tell = strategy.tell
-        self.fold: Fold[Any, FrozenTrial] = Fold(strategy.init(dimensions_of(distributions)), self._step)
-
-    def stamp(self, trial: FrozenTrial) -> Stamp | None:
-        """The strategy's own stamp on a trial."""
-        return trial.system_attrs.get(self.stamp_key)
-
-    def _step(self, state: Any, trial: FrozenTrial) -> Any:
-        observation = self._observation(trial)
-        return state if observation is None else self._tell(state, observation)
-
-    def _observation(self, trial: FrozenTrial) -> Observation | None:
-        """The trial as an observation; None where it says nothing about these distributions."""
-        stamp = self.stamp(trial)
-        if trial.state == TrialState.FAIL:
-            return None if stamp is None else Observation(trial.number, {}, None, "failed", stamp)
-        params = trial.params
-        choice = {}
-        for name, distribution in self.distributions.items():
-            if name not in params or not _holds(distribution, params[name]):
-                return None
-            choice[name] = params[name]
-        reward = self._sign * trial.values[0] if trial.values else None
-        status: Status = "complete" if trial.state == TrialState.COMPLETE else "pruned"
-        return Observation(trial.number, choice, reward, status, stamp, _fidelity(trial))
-
-
 class _Ledger:
     """What the storage held of one study when it was last read, so that only new trials cost time.
 
@@ -261,7 +211,7 @@ class _Ledger:
         self._unfinished: dict[int, FrozenTrial] = {}  # by index in the storage's list
         self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its index
         self._shared: dict[str, BaseDistribution] | None = None
-        self._views: list[_View] = []
+        self._views: list[View] = []
 
     def update(self, trials: list[FrozenTrial]) -> None:
         """Take in all trials of the study, as the storage lists them."""
@@ -291,13 +241,16 @@ class _Ledger:
         return dict(sorted((self._shared or {}).items()))
 
     def view(
-        self, distributions: dict[str, BaseDistribution], strategy: Strategy[Any], direction: StudyDirection
-    ) -> _View:
+        self,
+        distributions: dict[str, BaseDistribution],
+        strategy: Strategy[Any],
+        directions: Sequence[StudyDirection],
+    ) -> View:
         """The view for these distributions: a kept one or a new one."""
         for view in self._views:
             if view.distributions == distributions and list(view.distributions) == list(distributions):
                 return view
-        view = _View(distributions, strategy, direction)
+        view = View(distributions, strategy, directions)
         self._views = [*self._views[1 - VIEWS_KEPT :], view]
         return view
 
@@ -323,7 +276,7 @@ class _Ledger:
             pairs = enumerate(zip(before, self.finished, strict=False))
             start = next((index for index, (old, new) in pairs if old is not new), len(before))
             for view in self._views:
-                view.fold.rewind(start)
+                view.rewind(start)
         for trial in fresh:
             if trial.state != TrialState.FAIL and trial.params:
                 self._share(trial.distributions)
@@ -351,42 +304,3 @@ def _trials_of(study: Study) -> list[FrozenTrial]:
     if isinstance(storage, InMemoryStorage) and study._study_id in storage._studies:
         return storage._studies[study._study_id].trials
     return storage.get_all_trials(study._study_id, deepcopy=False)
-
-
-def _fidelity(trial: FrozenTrial) -> float | None:
-    amount = trial.user_attrs.get(FIDELITY)
-    return float(amount) if isinstance(amount, int | float) else None
-
-
-def _holds(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except ValueError:
-        return False
-
-
-def dimensions_of(distributions: Distributions) -> list[Dimension]:
-    """Optuna's distributions as dimensions for a strategy, in the same order.
-
-    Raises:
-        SettingsError: a distribution is not an integer, float or categorical one.
-    """
-    return [_dimension(name, distribution) for name, distribution in distributions.items()]
-
-
-def _dimension(name: str, distribution: BaseDistribution) -> Dimension:
-    match distribution:
-        case CategoricalDistribution():
-            choices = tuple(distribution.choices)
-            return Dimension(name, "categorical", 0, len(choices) - 1, 1, choices=choices)
-        case IntDistribution():
-            return Dimension(
-                name, "integer", distribution.low, distribution.high, distribution.step, distribution.log
-            )
-        case FloatDistribution():
-            return Dimension(
-                name, "float", distribution.low, distribution.high, distribution.step, distribution.log
-            )
-    raise SettingsError(
-        f"{name!r} is distributed as {distribution!r}: a strategy knows integer, float and categorical only"
-    )

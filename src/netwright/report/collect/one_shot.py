@@ -10,7 +10,7 @@ from netwright.runs.trials import TrialRecord
 from netwright.searches.one_shot import natural_gradient
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
-from netwright.strategies.sampler import dimensions_of
+from netwright.strategies.view import dimensions_of
 from netwright.supernet.snapshots import read_snapshots
 
 

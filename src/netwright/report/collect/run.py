@@ -9,6 +9,7 @@ import optuna
 from netwright.files import write_json, write_text
 from netwright.report.collect.comparison import comparison_of
 from netwright.report.collect.facts import facts_of, notes_of
+from netwright.report.collect.front import front_to_show
 from netwright.report.collect.one_shot import probability_path
 from netwright.report.collect.output import HISTORY, report_path, require_own
 from netwright.report.collect.race import final_choice_of, racers_of
@@ -16,6 +17,7 @@ from netwright.report.collect.search import best_curves, penalty_of, reward_name
 from netwright.report.collect.space import space_sections
 from netwright.report.collect.strategy import strategy_history, strategy_report
 from netwright.report.draw.comparison import comparison_sections
+from netwright.report.draw.front import front_sections
 from netwright.report.draw.one_shot import one_shot_section
 from netwright.report.draw.race import race_sections
 from netwright.report.draw.repetition import repetition_section
@@ -103,6 +105,7 @@ def report_page(
         *comparison_sections(comparison),
         *task.report_sections(run),
         *search_sections(search, comparison),
+        *front_sections(front_to_show(folder, settings, records, space)),
         *(() if path is None else (one_shot_section(path),)),
         *race_sections(racers_of(folder, settings, records), search.reward_name, final_choice_of(folder)),
         *strategy_sections(strategy_report(study, best, search.reward_name)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.pareto import pareto_front
 from netwright.report import formatting
 from netwright.report.draw.style import (
     INK,
@@ -26,7 +27,6 @@ from netwright.report.draw.style import (
 )
 from netwright.report.metrics import Metric
 from netwright.report.results import TrialRow
-from netwright.report.statistics import pareto_front
 from netwright.report.summaries import Summary
 
 if TYPE_CHECKING:
