@@ -172,14 +172,14 @@ def _table(front: Front) -> Table:
     )
     rows = []
     for member in front.members:
-        pairs = list(zip(front.names, member.values, strict=True))
+        values: list[float | None] = [*member.values]
         if again:
-            pairs += zip(front.names, member.trained or (None,) * len(front.names), strict=True)
+            values += member.trained or [None] * len(front.names)
         cells = (
             Cell(
                 formatting.objective_value(name, value), number=True, key="" if value is None else str(value)
             )
-            for name, value in pairs
+            for name, value in zip(front.names * (1 + again), values, strict=True)
         )
         rows.append(
             Row((Cell(str(member.number), key=str(member.number)), *cells, Cell(member.choice, wide=True)))
