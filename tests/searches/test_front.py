@@ -17,7 +17,9 @@ from netwright.pareto import hypervolume
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.front import dominated_share, front_of
-from netwright.runs.storage import open_storage
+from netwright.runs.own_databases import remember_database
+from netwright.runs.place import place_of
+from netwright.runs.postgresql import register_run
 from netwright.runs.summary import read_summary, summary_of
 from netwright.runs.trials import best_of, copied_study, load_trials, record_of
 from netwright.searches.components import open_study
@@ -25,6 +27,7 @@ from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
 from netwright.spaces import make_space
 from netwright.training.outcome import Cost, Outcome, Status
+from postgresql_server import PostgreSQL
 
 OBJECTIVE = {"metric": "dice", "minimize": ["parameters"]}
 
@@ -89,7 +92,6 @@ def test_the_front_is_optunas_and_a_kill_keeps_it(tmp_path: Path, strategy: dict
     asked, _ = read_summary(folder, settings)  # by questions to the database
     told = summary_of(records, race=False, objective=objective)
     assert (asked.front, asked.best) == (told.front, told.best) == (len(front), best)
-    open_storage(folder).remove_session()
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12))
@@ -104,3 +106,27 @@ def test_the_dominated_share_is_the_scaled_hypervolume(rows: list[tuple[int, int
         costs = np.column_stack([(score.max() - score) / spans[0], (size - size.min()) / spans[1]])
         for number, share in enumerate(shares, start=1):
             assert share == pytest.approx(hypervolume(costs[:number], (1.0, 1.0)))
+
+
+def test_a_server_tells_the_same_front(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    postgresql.execute("CREATE DATABASE front")
+    folder = RunFolder(tmp_path / "run")
+    folder.root.mkdir()
+    settings = settings_of(
+        tmp_path, objective=OBJECTIVE, storage={"url": postgresql.url("front"), "study": "hearts"}
+    )
+    (folder.root / "run.yaml").write_text(settings.to_yaml())
+    remember_database(postgresql.url("front"))
+    register_run(place_of(folder), settings.to_yaml(), "{}")
+    run(folder.root, {"name": "optuna-random"}, Answering(answer))
+    records = [record_of(trial) for trial in load_trials(folder)]
+    asked, _ = read_summary(folder, settings)
+    told = summary_of(records, race=False, objective=settings.objective)
+    assert (
+        (asked.front, asked.best)
+        == (told.front, told.best)
+        == (len(front_of(records, settings.objective)), best_of(records))
+    )
+    copy = copied_study(folder)
+    assert copy is not None
+    assert len(copy.directions) == 2
