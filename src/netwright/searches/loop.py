@@ -304,12 +304,8 @@ class Search:
 
     def _converged(self) -> str | None:
         """Why the strategy has nothing more to explore, if it can tell. It cannot for several objectives."""
-        sampler = self._study.sampler
-        if (
-            self._objective.several
-            or not isinstance(sampler, StrategySampler)
-            or not isinstance(sampler.strategy, Converging)
-        ):
+        sampler, several = self._study.sampler, self._objective.several
+        if several or not (isinstance(sampler, StrategySampler) and isinstance(sampler.strategy, Converging)):
             return None
         strategy = sampler.strategy
         return strategy.converged_words if strategy.converged(sampler.state(self._study)) else None
