@@ -72,12 +72,12 @@ def read_user_settings(
     from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
-    if objective is not None and (maximize or minimize):
-        if maximize:
-            raise SettingsError(
-                "--objective and --maximize were given: expected one of them. Leave the other out."
-            )
-        objective, maximize = None, [objective]
+    if objective is not None and maximize:
+        raise SettingsError(
+            "--objective and --maximize were given: expected one of them. Leave the other out."
+        )
+    if objective is not None and minimize:
+        maximize, objective = [objective], None
     parts = {
         "space.name": space,
         "strategy.name": strategy,

@@ -19,9 +19,10 @@ ONE = {
 def asks_for_front(user: UserSettings) -> bool:
     """Whether the user named several objectives."""
     values = user.values()
-    named = values.get("objective") if isinstance(values.get("objective"), dict) else {}
+    table = values.get("objective")
+    named = table if isinstance(table, dict) else {}
     higher, lower = (
-        values.get(f"objective.{name}", named.get(name, ())) or () for name in ("maximize", "minimize")
+        values.get(f"objective.{name}", named.get(name)) or () for name in ("maximize", "minimize")
     )
     return bool(lower) or (isinstance(higher, list | tuple) and len(higher) > 1)
 
