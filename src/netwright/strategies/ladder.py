@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -86,7 +86,7 @@ def key_of(levels: Levels) -> bytes:
     return levels.astype(np.int64).tobytes()
 
 
-def untried(draw: Callable[[int], Levels], tried: frozenset[bytes], pending: Sequence[Stamp]) -> Levels:
+def untried(draw: Callable[[int], Levels], tried: Container[bytes], pending: Sequence[Stamp]) -> Levels:
     """Levels from ``draw``, drawn again while they were already tried or are pending (at most `TRIES` times).
 
     Args:
@@ -94,9 +94,10 @@ def untried(draw: Callable[[int], Levels], tried: frozenset[bytes], pending: Seq
         tried: the `key_of` levels that were trained.
         pending: stamps with ``levels``.
     """
-    known = tried | {key_of(np.array(stamp["levels"])) for stamp in pending}
+    running = {key_of(np.array(stamp["levels"])) for stamp in pending}
     for number in range(TRIES):
         levels = draw(number)
-        if key_of(levels) not in known:
+        key = key_of(levels)
+        if key not in tried and key not in running:
             break
     return levels

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp
 from netwright.strategies.checks import require_whole
+from netwright.strategies.growing import GrowingSet
 from netwright.strategies.ladder import Ladder, Levels, choice_of, key_of, ladder_of, levels_of, untried
 
 Vector = NDArray[np.float64]
@@ -208,7 +209,7 @@ class State:
     ladders: tuple[Ladder, ...]
     distribution: Distribution
     waiting: tuple[tuple[Levels, float], ...] = ()
-    tried: frozenset[bytes] = frozenset()
+    tried: GrowingSet[bytes] = field(default_factory=GrowingSet)
 
     @property
     def variable(self) -> NDArray[np.bool_]:
@@ -270,7 +271,7 @@ class NaturalGradient:
         reward = observation.reward
         loss = math.inf if reward is None or math.isnan(reward) else -reward
         waiting = (*state.waiting, (levels[state.variable], loss))
-        state = replace(state, waiting=waiting, tried=state.tried | {key_of(levels)})
+        state = replace(state, waiting=waiting, tried=state.tried.with_key(key_of(levels)))
         if len(waiting) < self.samples or not state.distribution.sizes:
             return state
         rows, losses = zip(*waiting, strict=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.checks import require_whole
+from netwright.strategies.growing import GrowingSet
 from netwright.strategies.ladder import (
     Ladder,
     Levels,
@@ -70,7 +71,7 @@ class State:
     rewards: tuple[float | None, ...] = ()
     since: int = 0
     rounds: tuple[Round, ...] = ()
-    tried: frozenset[bytes] = frozenset()
+    tried: GrowingSet[bytes] = field(default_factory=GrowingSet)
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class PooledPolicyGradient:
             rows=(*state.rows, levels),
             rewards=(*state.rewards, None if reward is None or math.isnan(reward) else reward),
             since=state.since + 1,
-            tried=state.tried | {key_of(levels)},
+            tried=state.tried.with_key(key_of(levels)),
         )
         return state if state.since < self.perturbations else self._moved(state)
 

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.checks import require_whole
+from netwright.strategies.growing import GrowingSet
 from netwright.strategies.ladder import (
     Ladder,
     Levels,
@@ -79,7 +80,7 @@ class State:
     places: frozenset[int] = frozenset()
     rounds: tuple[Round, ...] = ()
     worst: float | None = None
-    tried: frozenset[bytes] = frozenset()
+    tried: GrowingSet[bytes] = field(default_factory=GrowingSet)
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class PolicyGradient:
         stamp = observation.stamp
         if observation.status != "failed":
             levels = levels_of(state.ladders, observation.choice)
-            state = replace(state, tried=state.tried | {key_of(levels)})
+            state = replace(state, tried=state.tried.with_key(key_of(levels)))
         if stamp is not None and state.policy is None:
             state = replace(state, policy=np.array(stamp["policy"], dtype=np.int64))
         policy = state.policy
