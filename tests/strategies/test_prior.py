@@ -11,6 +11,7 @@ import pytest
 from netwright.errors import SettingsError
 from netwright.strategies import Dimension, Observation, Prior, RandomSearch
 from netwright.strategies.base import Choice
+from netwright.strategies.dimensions import point_of
 from netwright.strategies.prior import State
 
 DIMENSIONS = [
@@ -198,7 +199,7 @@ def test_the_best_is_of_the_longest_trainings_and_each_choice_counts_once() -> N
     strategy = Prior(first=FIRST)
     long = [({**FIRST, "depth": depth}, 0.8 + 0.01 * depth, 100.0) for depth in (2, 4, 5)]
     state = told(strategy, (FIRST, 0.5, 10.0), (AWAY, 0.99, 10.0), *long)
-    assert np.array_equal(strategy.incumbent(state), told(strategy, long[-1]).results.popitem()[1].point)  # type: ignore[attr-defined, union-attr]
+    assert np.array_equal(strategy.incumbent(state), point_of(DIMENSIONS, long[-1][0]))
     longer = strategy.tell(state, Observation(9, {**FIRST, "depth": 5}, 0.7, "complete", None, 200.0))
     assert len(longer.results) == len(state.results)
     assert not np.array_equal(strategy.incumbent(longer), strategy.incumbent(state)), "it has become worse"

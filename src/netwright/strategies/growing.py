@@ -28,8 +28,8 @@ class GrowingSet(Generic[Key]):
         self._places: dict[Key, int] = {}
         self._size = 0
 
-    def __contains__(self, key: object) -> bool:
-        return self._places.get(key, self._size) < self._size  # type: ignore[call-overload, no-any-return]
+    def __contains__(self, key: Key) -> bool:
+        return self._places.get(key, self._size) < self._size
 
     def __len__(self) -> int:
         return self._size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from netwright.strategies.base import Choice, Dimension, Stamp, Value
 from netwright.strategies.dimensions import point_of_first, position_of, value_at
+from netwright.strategies.growing import GrowingSet
 
 Levels = NDArray[np.int64]
 """The index of a rung on each ladder."""
@@ -86,7 +87,7 @@ def key_of(levels: Levels) -> bytes:
     return levels.astype(np.int64).tobytes()
 
 
-def untried(draw: Callable[[int], Levels], tried: Container[bytes], pending: Sequence[Stamp]) -> Levels:
+def untried(draw: Callable[[int], Levels], tried: GrowingSet[bytes], pending: Sequence[Stamp]) -> Levels:
     """Levels from ``draw``, drawn again while they were already tried or are pending (at most `TRIES` times).
 
     Args:

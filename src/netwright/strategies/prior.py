@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,7 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.checks import require_whole
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
-
-Key = tuple[float, ...]
+from netwright.strategies.prior_results import Key, Result, Results
 
 ATTEMPTS = 50
 """A choice that was proposed before is drawn again, at most this many times."""
@@ -47,35 +47,12 @@ LEAST = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """What is known of a choice: its point, and its rewards (-inf: none), ascending by the training before them."""
-
-    point: Point
-    curve: tuple[tuple[float, float], ...]
-
-    @property
-    def fidelity(self) -> float:
-        """The longest training."""
-        return self.curve[-1][0]
-
-    @property
-    def reward(self) -> float:
-        """The reward after the longest training."""
-        return self.curve[-1][1]
-
-    def reward_after(self, fidelity: float) -> float:
-        """The reward after so much training: on the line between two that are known, or that of the nearest."""
-        fidelities, rewards = np.array(self.curve).T
-        return float(np.interp(fidelity, fidelities, rewards))
-
-
-@dataclass(frozen=True, eq=False)
 class State:
     """The dimensions, the starting point, and results by choice, in the order in which they first came; immutable."""
 
     dimensions: tuple[Dimension, ...]
     start: Point | None
-    results: Mapping[Key, Result | None]
+    results: Results
 
 
 @dataclass(frozen=True)
@@ -147,7 +124,7 @@ class Prior:
         if self.first is None:
             if self.suggestions:
                 raise SettingsError("suggestions are changes of the starting choice: give it as first")
-            return State(tuple(dimensions), None, {})
+            return State(tuple(dimensions), None, Results())
         for change in self.suggestions or ():
             if unknown := [name for name in change if name not in self.first]:
                 known = ", ".join(self.first)
@@ -160,7 +137,7 @@ class Prior:
                 raise SettingsError(
                     f"suggestions: {dict(change)} is no change of the start: {error}"
                 ) from None
-        return State(tuple(dimensions), point_of_first(dimensions, self.first), {})
+        return State(tuple(dimensions), point_of_first(dimensions, self.first), Results())
 
     def ask(
         self, state: State, rng: np.random.Generator, pending: Sequence[Stamp] = ()
@@ -170,21 +147,22 @@ class Prior:
         If possible it is a new one. The stamp holds ``kind`` ("start", "suggestion", "together", "uniform", "prior" or
         "incumbent") and the proposal's point as ``at``.
         """
-        taken = {*state.results, *(tuple(stamp["at"]) for stamp in pending)}
+        running = {tuple(stamp["at"]) for stamp in pending}
         for kind, known in self._known_beforehand(state):
             key = _key(state.dimensions, known)
-            if key not in taken:
+            if key not in state.results and key not in running:
                 return known, {"kind": kind, "at": list(key)}
-        weights = self.weights(state)
+        incumbent = self.incumbent(state)
+        weights = self._weights(state, incumbent)
         for _ in range(ATTEMPTS):
             kind = str(rng.choice(list(weights), p=list(weights.values())))
-            centre = state.start if kind == "prior" else self.incumbent(state)
+            centre = state.start if kind == "prior" else incumbent
             drawn = rng.random(len(state.dimensions))
             if kind != "uniform" and centre is not None:
                 drawn = self._changed(state.dimensions, centre, drawn, rng)
             choice = choice_at(state.dimensions, drawn)
             key = _key(state.dimensions, choice)
-            if key not in taken:
+            if key not in state.results and key not in running:
                 break
         return choice, {"kind": kind, "at": list(key)}
 
@@ -237,7 +215,7 @@ class Prior:
             if observation.stamp is None:
                 return state
             key = tuple(observation.stamp["at"])
-            return replace(state, results={**state.results, key: state.results.get(key)})
+            return replace(state, results=state.results.with_result(key, state.results.get(key)))
         key = _key(state.dimensions, observation.choice)
         before = state.results.get(key)
         reward, fidelity = observation.reward, observation.fidelity or 0.0
@@ -246,16 +224,19 @@ class Prior:
         others = () if before is None else tuple(pair for pair in before.curve if pair[0] != fidelity)
         curve = tuple(sorted((*others, (fidelity, known))))
         result = Result(point_of(state.dimensions, observation.choice), curve)
-        return replace(state, results={**state.results, key: result})
+        return replace(state, results=state.results.with_result(key, result))
 
     def incumbent(self, state: State) -> Point | None:
         """The best of the choices that were trained longest; None: none has a reward."""
-        ranked = self._compared(state)
-        return ranked[0].point if ranked else None
+        return state.results.best(state.results.compared(self.reduction))
 
     def weights(self, state: State) -> dict[str, float]:
         """The shares of "uniform", "prior" and "incumbent"; their sum is 1."""
-        incumbent, rest = self.incumbent(state), 1 - self.uniform
+        return self._weights(state, self.incumbent(state))
+
+    def _weights(self, state: State, incumbent: Point | None) -> dict[str, float]:
+        """`weights`, where the incumbent is known."""
+        rest = 1 - self.uniform
         if incumbent is None:
             return {"uniform": 1.0} if state.start is None else {"uniform": self.uniform, "prior": rest}
         if state.start is None:
@@ -263,34 +244,24 @@ class Prior:
         share = self._share_of_prior(state, incumbent)
         return {"uniform": self.uniform, "prior": rest * share, "incumbent": rest * (1 - share)}
 
-    def _compared(self, state: State) -> list[Result]:
-        """The results of the longest trainings that have a reward, best first: a ninth of all, but several at least."""
-        known = [
-            result for result in state.results.values() if result is not None and result.reward > -math.inf
-        ]
-        count = max(self.reduction, math.ceil(len(known) / self.reduction**2))
-        least = sorted((result.fidelity for result in known), reverse=True)[:count]
-        return sorted((r for r in known if least[-1] <= r.fidelity), key=lambda r: -r.reward)
-
     def _share_of_prior(self, state: State, incumbent: Point) -> float:
         """The share of the prior, by how well it explains the best results; 1 until enough choices are known.
 
         The i-th best of n has the weight n - i + 1, as in the paper.
         """
-        start = state.start
-        known = sum(result is not None for result in state.results.values())
-        if start is None or known < self.reduction or np.array_equal(start, incumbent):
+        start, results = state.start, state.results
+        if start is None or results.known < self.reduction or np.array_equal(start, incumbent):
             return 1.0
-        ranked = self._compared(state)
+        ranked = results.ranked(results.compared(self.reduction))
         top = ranked[: max(math.ceil(len(ranked) / self.reduction), self.reduction)]
-        evidence = weight = 0.0
-        for i, result in enumerate(top):
-            if not any(np.array_equal(result.point, centre) for centre in (start, incumbent)):
-                prior, best = (
-                    self._log_density(state.dimensions, result.point, c) for c in (start, incumbent)
-                )
-                evidence += (len(top) - i) * (prior - best)
-                weight += len(top) - i
+        points = results.points(top)
+        other = ~((points == start).all(axis=1) | (points == incumbent).all(axis=1))
+        weights = (len(top) - np.arange(len(top)))[other]
+        density = partial(self._log_density, state.dimensions)
+        prior, best = (results.densities(top[other], centre, density) for centre in (start, incumbent))
+        # One after the other, as numpy's sum would round otherwise.
+        evidence = float(np.cumsum(weights * (prior - best))[-1]) if len(weights) else 0.0
+        weight = float(weights.sum())
         share = 1 / (1 + math.exp(-min(max(evidence / weight, -30), 30))) if weight else 0.5
         return min(max(share, LEAST), 1 - LEAST)
 

@@ -1,0 +1,174 @@
+"""What `Prior` knows of each choice: a mapping that grows with a fold, in columns, as large studies are to be fast."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netwright.strategies.dimensions import Point
+
+Key = tuple[float, ...]
+Column = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_GROWING = threading.Lock()
+CENTRES_KEPT = 4
+"""So many centres have their densities kept: the start, and the last few that were the best."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What is known of a choice: its point, and its rewards (-inf: none), ascending by the training before them."""
+
+    point: Point
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def fidelity(self) -> float:
+        """The longest training."""
+        return self.curve[-1][0]
+
+    @property
+    def reward(self) -> float:
+        """The reward after the longest training."""
+        return self.curve[-1][1]
+
+    def reward_after(self, fidelity: float) -> float:
+        """The reward after so much training: on the line between two that are known, or that of the nearest."""
+        fidelities, rewards = np.array(self.curve).T
+        return float(np.interp(fidelity, fidelities, rewards))
+
+
+@dataclass(eq=False)
+class _Line:
+    """What all mappings share that were grown from one another; each sees the first places only.
+
+    The columns have room for more places. A choice without a result has the reward -inf and the point 0.
+    """
+
+    places: dict[Key, int] = field(default_factory=dict)
+    items: list[Result | None] = field(default_factory=list)
+    fidelity: Column = field(default_factory=lambda: np.zeros(0))
+    reward: Column = field(default_factory=lambda: np.zeros(0))
+    points: Column = field(default_factory=lambda: np.zeros((0, 0)))
+    densities: dict[bytes, Column] = field(default_factory=dict)
+    """For a centre the logarithm of the density at each place; NaN: not computed yet."""
+
+    def copy(self, size: int) -> _Line:
+        """The first places, to be changed."""
+        return _Line(
+            {key: place for key, place in self.places.items() if place < size},
+            self.items[:size],
+            self.fidelity[:size].copy(),
+            self.reward[:size].copy(),
+            self.points[:size].copy(),
+            {centre: known[:size].copy() for centre, known in self.densities.items()},
+        )
+
+    def put(self, place: int, key: Key, item: Result | None) -> None:
+        """Set a place, which may be the next one."""
+        if place == len(self.fidelity):
+            more = max(64, place)
+            self.fidelity, self.reward = (np.pad(c, (0, more)) for c in (self.fidelity, self.reward))
+            points = np.zeros((place + more, len(key)))
+            points[:place] = self.points[:place].reshape(place, len(key))
+            self.points = points
+        self.places[key] = place
+        self.items[place : place + 1] = [item]
+        self.fidelity[place] = 0.0 if item is None else item.fidelity
+        self.reward[place] = -math.inf if item is None else item.reward
+        self.points[place] = 0.0 if item is None else item.point
+        for known in self.densities.values():
+            known[place : place + 1] = math.nan
+
+
+class Results(Mapping[Key, Result | None]):
+    """Results by choice, in the order in which the choices first came; None: it failed. Immutable."""
+
+    def __init__(self) -> None:
+        self._line = _Line()
+        self._size = 0
+        self._failed = 0
+
+    def __getitem__(self, key: Key) -> Result | None:
+        place = self._line.places.get(key, self._size)
+        if place >= self._size:
+            raise KeyError(key)
+        return self._line.items[place]
+
+    def __iter__(self) -> Iterator[Key]:
+        return (key for key, place in list(self._line.places.items()) if place < self._size)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def known(self) -> int:
+        """How many choices have a result, with or without a reward."""
+        return self._size - self._failed
+
+    def with_result(self, key: Key, result: Result | None) -> Results:
+        """These results and one more, or another one for a choice."""
+        before, new = self.get(key), key not in self
+        grown = Results()
+        with _GROWING:
+            last = new and len(self._line.items) == self._size
+            grown._line = self._line if last else self._line.copy(self._size)
+            grown._line.put(self._size if new else self._line.places[key], key, result)
+        grown._size = self._size + new
+        grown._failed = self._failed + (result is None) - (before is None and not new)
+        return grown
+
+    def compared(self, reduction: int) -> Rows:
+        """The places of the results of the longest trainings that have a reward.
+
+        Args:
+            reduction: at least this many, and one of its square of all.
+        """
+        known = np.flatnonzero(self._line.reward[: self._size] > -math.inf)
+        count = max(reduction, math.ceil(len(known) / reduction**2))
+        if len(known) <= count:
+            return known
+        fidelities = self._line.fidelity[known]
+        least = np.partition(fidelities, len(known) - count)[len(known) - count]
+        longest: Rows = known[fidelities >= least]
+        return longest
+
+    def best(self, places: Rows) -> Point | None:
+        """The point with the greatest reward at some places, of equal ones the first; None: there are no places."""
+        if not len(places):
+            return None
+        item = self._line.items[int(places[self._line.reward[places].argmax()])]
+        return None if item is None else item.point
+
+    def ranked(self, places: Rows) -> Rows:
+        """Places, best first."""
+        return places[np.argsort(-self._line.reward[places], kind="stable")]
+
+    def points(self, places: Rows) -> Column:
+        """The points at some places, (places, dimensions)."""
+        return self._line.points[places]
+
+    def densities(self, places: Rows, centre: Point, density: Callable[[Point, Point], float]) -> Column:
+        """The densities about a centre at some places, (places,), each computed once.
+
+        Args:
+            places: of results.
+            centre: of the density.
+            density: of a point about a centre.
+        """
+        line = self._line
+        with _GROWING:
+            kept = line.densities.pop(centre.tobytes(), np.zeros(0))
+            kept = np.pad(kept, (0, max(0, len(line.fidelity) - len(kept))), constant_values=math.nan)
+            for place in places[np.isnan(kept[places])].tolist():
+                kept[place] = density(line.points[place], centre)
+            line.densities[centre.tobytes()] = kept
+            while len(line.densities) > CENTRES_KEPT:
+                del line.densities[next(iter(line.densities))]
+            return kept[places]
