@@ -132,9 +132,9 @@ class Results(Mapping[Key, Result | None]):
         """
         known = np.flatnonzero(self._line.reward[: self._size] > -math.inf)
         count = max(reduction, math.ceil(len(known) / reduction**2))
-        if len(known) <= count:
-            return known
         fidelities = self._line.fidelity[known]
+        if len(known) <= count or fidelities.min() == fidelities.max():
+            return known
         least = np.partition(fidelities, len(known) - count)[len(known) - count]
         longest: Rows = known[fidelities >= least]
         return longest
