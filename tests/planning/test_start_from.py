@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from safetensors.torch import load_file, save_file
 
+import tiny_networks
 from netwright.api import create_run, open_run
 from netwright.comparison.default_alone import space_alone
 from netwright.data.samples.phantoms import write_sample
@@ -271,3 +272,16 @@ def test_a_search_begins_where_the_other_run_ended(finished_run, dataset, netwri
     report = run.folder.report.read_text()
     assert "started from" in report
     assert "tensors" in report
+
+
+def test_a_network_of_ones_own_begins_with_its_weights(shapes, tmp_path):
+    """Of a network for other classes all but the last layer."""
+    size = (16, 16)
+    for classes, expected in ((4, "8 of 8 tensors, 100 %"), (7, "6 of 8 tensors, ")):
+        file = tmp_path / f"{classes}.safetensors"
+        save_file(tiny_networks.classifier(1, classes, size).state_dict(), file)
+        own = {"machine.workers": 1, "space.network": "tiny_networks:classifier"}
+        draft, context, _ = started(file, shapes, None, own)
+        assert draft.recipe == "marl"
+        assert context.start_weights == file
+        assert any(expected in text for text in draft.start_from.told), draft.start_from.told

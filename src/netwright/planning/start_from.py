@@ -22,6 +22,7 @@ from netwright.planning.other_run import OtherRun, read_other_run
 from netwright.runs.data import known_cases
 from netwright.runs.start import digest_of, found_again
 from netwright.spaces import make_space, space_maker
+from netwright.spaces.base import Layered
 from netwright.training.files import WEIGHTS
 
 if TYPE_CHECKING:
@@ -226,31 +227,36 @@ def _take_weights(draft: Draft, context: Context, file: Path | None) -> Iterable
     if file is None:
         yield "it has no weights any more: all networks begin anew"
         return
-    fit = _fit(draft, context, file)
+    which, fit = _fit(draft, context, file)
     if fit.tensors == 0 and context.other is None:
         raise SettingsError(
-            f"--start-from {file}: none of its tensors has the name and the shape of one in the network that the "
-            f"search begins with, which has {fit.of_tensors}. Expected the state_dict of such a network."
+            f"--start-from {file}: none of its tensors has the name and the shape of one in "
+            f"{which}, which has {fit.of_tensors}. Expected the state_dict of such a network."
         )
     if fit.tensors == 0:
         yield "none of its weights fits: all networks begin anew"
         return
     context.start_weights = file
     draft.change({"start_from.file": str(file), "start_from.digest": digest_of(file)})
-    yield f"the network that is tried first begins with its weights: {fit.words()}; all else begins anew"
+    yield f"{which} begins with its weights: {fit.words()}; other networks as far as they fit, all else anew"
 
 
-def _fit(draft: Draft, context: Context, file: Path) -> Fit:
+def _fit(draft: Draft, context: Context, file: Path) -> tuple[str, Fit]:
+    """A network that may begin with the weights, in words, and how much of it fits."""
     import torch
 
     from netwright.training.initial_weights import fitting, stored_shapes
 
     space = make_space(draft.space)
     start = draft.start_from
-    choice = start.choices[0] if start is not None and start.choices else space.starting_choice()
+    which, choice = "the starting network", space.starting_choice()
+    if start is not None and start.choices:
+        which, choice = "the network that is tried first", dict(start.choices[0])
+    elif isinstance(space, Layered):
+        which, choice = "the original network", space.original_choice()
     with torch.device("meta"):
         network = space.build(choice, context.task)
-    return fitting(network, stored_shapes(file))[1]
+    return which, fitting(network, stored_shapes(file))[1]
 
 
 def _preparation_words(draft: Draft, other: OtherRun | None) -> Iterable[str]:
