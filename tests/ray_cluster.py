@@ -79,6 +79,12 @@ class RayCluster:
         above = {parent.pid for parent in psutil.Process(process).parents()}
         return next(node for node in self._nodes if node.all_processes["raylet"][0].process.pid in above)
 
+    def workers(self) -> list[int]:
+        """The worker processes of searches on the nodes, by number: the children of our actors."""
+        raylets = [node.all_processes["raylet"][0].process.pid for node in self._nodes]
+        below = [one for raylet in raylets for one in psutil.Process(raylet).children(recursive=True)]
+        return [one.pid for one in below if "spawn_main" in " ".join(one.cmdline())]
+
     def close(self) -> None:
         """End the connection and all nodes."""
         import ray

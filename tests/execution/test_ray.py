@@ -11,27 +11,24 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from candidate_jobs import candidate_job, prepared_phantoms
 from conftest import Command
-from netwright.data import open_any
-from netwright.data.samples.phantoms import write_sample
-from netwright.data.volumes.cache import prepare
-from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import ExecutionError, SettingsError
 from netwright.execution.base import Cluster, WorkerLost
 from netwright.execution.executors import make_executor, room_of
 from netwright.execution.notes import LOGGER
 from netwright.execution.ray import RayExecutor
 from netwright.execution.run_jobs import Job, fixed, run_jobs
-from netwright.searches.jobs import CandidateJob, run_candidate
-from netwright.settings import parse_settings
-from netwright.spaces import make_space
-from netwright.training.config import TrainingProtocol
+from netwright.searches.jobs import run_candidate
 from netwright.training.files import CHECKPOINT, WEIGHTS
-from processes import has_ended, wait_until
+from netwright_tests import EXECUTABLE
+from processes import finish, has_ended, searching, wait_until
 from ray_cluster import RayCluster, ray_cluster
+from whole_runs import require_whole
 
 pytestmark = pytest.mark.cluster
 
@@ -194,9 +191,10 @@ def _curve(folder: Path) -> list[tuple[float, float]]:
 def test_a_training_whose_node_is_lost_goes_on_from_its_checkpoint_with_the_same_result(
     cluster: RayCluster, tmp_path: Path
 ) -> None:
-    dataset = open_any(write_sample(tmp_path / "sample", cases=6, size=24))
-    prepared = prepare(dataset, PreprocessingSettings(), tmp_path / "cache").folder
-    one, other = (_candidate(prepared, tmp_path / name) for name in ("whole", "lost"))
+    prepared = prepared_phantoms(tmp_path)
+    one, other = (
+        candidate_job(prepared, tmp_path / name, filters=4, epochs=30) for name in ("whole", "lost")
+    )
     whole = run_candidate(one)
     cluster.add_node()
     with make_executor(1, 1, name="ray", cluster=Cluster(cluster.address, folders=(tmp_path,))) as pool:
@@ -215,32 +213,6 @@ def test_a_training_whose_node_is_lost_goes_on_from_its_checkpoint_with_the_same
         assert (load_file(other.folder / WEIGHTS)[name] == weight).all()
 
 
-def _candidate(prepared: Path, folder: Path) -> CandidateJob:
-    settings = parse_settings(
-        {
-            "recipe": "segnas4",
-            "dataset": {"path": str(prepared)},
-            "space": {"name": "segnas4"},
-            "strategy": {"name": "random"},
-            "objective": "dice",
-            "budget": {"trials": 1},
-            "machine": {"checkpoint_seconds": 0.0},
-        }
-    )
-    return CandidateJob(
-        settings=settings,
-        prepared=prepared,
-        training=(0, 1, 2, 3),
-        validation=(4, 5),
-        choice={**make_space(settings.space).starting_choice(), "n": 4, "p": 1},
-        reference=None,
-        protocol=TrainingProtocol(epochs=30, batch_size=2, schedule="cosine", device="cpu"),
-        seed=11,
-        folder=folder,
-        memory_limit_mb=None,
-    )
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -257,3 +229,27 @@ def test_a_search_that_the_cluster_cannot_run_is_refused_before_anything_is_writ
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_without_an_address_ray_is_started_on_this_machine_and_ends_with_the_command(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """In a process of its own, as Ray is started once a process."""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    options = ["--recipe", "segnas4", "--trials", 1, "--epochs", 1, "--verdict-hours", 0, "--workers", 1]
+    for setting in ("space.n=[2,2]", "space.p=[1,1]"):
+        options += ["--set", setting]
+    words = [EXECUTABLE, "search", dataset, *options, "--executor", "ray", "-o", tmp_path / "run"]
+    before = ray_processes()
+    with searching(words, env=environment) as search:
+        said, _ = finish(search)
+    assert search.returncode == 0, said
+    require_whole(tmp_path / "run", 1)
+    wait_until(lambda: ray_processes() <= before)
+
+
+def ray_processes() -> set[int]:
+    """What belongs to Ray on this machine, by number."""
+    names = {"gcs_server", "raylet"}
+    return {one.pid for one in psutil.process_iter(["name"]) if one.info["name"] in names}

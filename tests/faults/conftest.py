@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from conftest import Command
 from fault_rounds import FAILED, Rounds, summary
 from netwright.api import create_run
 from netwright.planning.user_settings import UserSettings
@@ -20,6 +21,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
 from postgresql_server import PostgreSQL
+from real_trainings import OPTIONS
 from tabulated import LEASE, TRIALS, Drivers, drivers
 from whole_runs import Machine
 
@@ -125,6 +127,27 @@ def fleet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Drivers]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
     with drivers(tmp_path) as fleet:
         yield fleet
+
+
+@pytest.fixture(scope="session")
+def straight(dataset: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with real trainings that nothing has happened to."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    done = netwright("search", dataset, "-o", folder, *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _trainings(_postgresql: PostgreSQL) -> str:
+    _postgresql.execute("CREATE DATABASE trainings")
+    return "trainings"
+
+
+@pytest.fixture
+def trainings(postgresql: PostgreSQL, _trainings: str) -> str:
+    """The URL of a database for studies with real trainings."""
+    return postgresql.url(_trainings)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ import pytest
 
 from fault_rounds import Rounds
 from netwright.runs.folder import RunFolder
-from processes import has_ended, wait_until
+from netwright_tests import EXECUTABLE
+from processes import finish, has_ended, run, searching, wait_until
 from ray_cluster import RayCluster, ray_cluster
+from real_trainings import OPTIONS, in_training, require_same
 from tabulated import REFUSED, TRIALS, Drivers, at_a_random_moment, kill, reward_of, training_processes
 from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
 
@@ -84,3 +88,39 @@ def test_a_search_whose_head_is_killed_says_so_and_goes_on_in_another_cluster(
             RunFolder(folder).change_settings({"machine.ray_address": cluster.address})
             fleet.conduct(folder)
         require_ended(folder, fleet, machine, kept)
+
+
+@pytest.mark.parametrize("fault", ["a node", "the head"])
+def test_a_training_goes_on(
+    fault: str,
+    trained_rounds: Rounds,
+    chance: random.Random,
+    straight: Path,
+    dataset: Path,
+    tmp_path: Path,
+) -> None:
+    for number in trained_rounds:
+        folder = tmp_path / f"run-{number}"
+        with ray_cluster(nodes=1) as cluster:
+            machine = Machine.now()
+            there = ("--executor", "ray", "--ray-address", cluster.address)
+            with searching([EXECUTABLE, "search", dataset, "-o", folder, *OPTIONS, *there]) as search:
+                in_training(search, folder)
+                time.sleep(chance.uniform(0, 0.3))
+                if fault == "a node":
+                    cluster.kill(cluster.nodes[0])
+                    cluster.add_node()
+                    finish(search)
+                else:
+                    workers = cluster.workers()
+                    cluster.kill_head()
+                    said, _ = finish(search)
+                    assert search.returncode == REFUSED, said
+                    assert "The head node of the Ray cluster" in " ".join(said.split())
+                    wait_until(lambda found=workers: all(has_ended(worker) for worker in found))
+        if fault == "the head":
+            with ray_cluster(nodes=1) as cluster:
+                done = run([EXECUTABLE, "resume", folder], env={**os.environ, "RAY_ADDRESS": cluster.address})
+            assert done.returncode == 0, done.stderr
+        require_same(straight, folder)
+        require_nothing_left([folder], [search.pid], machine)

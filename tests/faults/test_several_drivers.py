@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from cut import cable, namespace
+from cut import Cable, cable, namespace
 from fault_rounds import Rounds
+from netwright.runs.trials import TrialRecord
 from postgresql_server import PostgreSQL
 from tabulated import (
     LEASE,
+    REFUSED,
     TRIALS,
     Conditions,
     Drivers,
@@ -32,8 +33,22 @@ Study = Callable[..., list[Path]]
 HOUR = 3600.0
 
 
-def require_of_the_table(records: list[Any]) -> None:
-    assert all(record.reward == reward_of(record.choice) for record in records)
+def require_of_the_table(folders: list[Path], kept: Iterable[TrialRecord] = ()) -> None:
+    for folder in folders:
+        records = require_whole(folder, TRIALS, kept)
+        assert all(record.reward == reward_of(record.choice) for record in records)
+
+
+def require_both_finish(
+    fleet: Drivers, drivers: Iterable[BaseProcess], folders: list[Path], kept: Iterable[TrialRecord] = ()
+) -> None:
+    """Two drivers finish their study. One that began while the server was away was refused, and begins again."""
+    for driver, folder in zip(drivers, folders, strict=True):
+        if fleet.finish(driver, REFUSED) == REFUSED:
+            assert "Is the server running" in fleet.said(driver)
+            assert not any(folder.glob("trials/*")), "it gave up in the middle"
+            fleet.conduct(folder)
+    require_of_the_table(folders, kept)
 
 
 @pytest.mark.parametrize(
@@ -67,74 +82,62 @@ def test_what_is_killed_costs_nothing(
         else:
             kill(one, workers=fault.endswith("workers"))
         kept = finished_trials(folders[1])
-        fleet.finish(other)
         if fault.startswith("a driver"):
+            fleet.finish(other)
             fleet.conduct(folders[0])
+            require_of_the_table(folders, kept)
         else:
-            fleet.finish(one)
-        for folder in folders:
-            require_of_the_table(require_whole(folder, TRIALS, kept))
+            require_both_finish(fleet, (one, other), folders, kept)
         require_nothing_left(folders, fleet.sessions, machine)
+
+
+@pytest.fixture
+def require_no_loss(
+    many: bool, chance: random.Random, study: Study, fleet: Drivers, machine: Machine
+) -> Callable[..., None]:
+    """One of two drivers is cut off from the server at a random moment, for longer than a lease, and healed.
+
+    The other one takes its trials up, and what comes late is dropped.
+    """
+
+    def require(
+        name: str,
+        line: Cable,
+        cut: Callable[[], None],
+        heal: Callable[[], None],
+        conditions: Conditions,
+    ) -> None:
+        folders = study(name, (None, line.address))
+        near, far = fleet.begin(folders[0]), fleet.begin(folders[1], conditions)
+        at_a_random_moment(chance, folders, near, far)
+        cut()
+        # The first of many is cut off for longer than TCP waits for an answer (`tcp_user_timeout`).
+        time.sleep(40.0 if many and name.endswith("-0") else LEASE + 1.0)
+        heal()
+        require_both_finish(fleet, (near, far), folders)
+        require_nothing_left(folders, fleet.sessions, machine)
+
+    return require
 
 
 @pytest.mark.parametrize("way", ["stall", pytest.param("drop", marks=pytest.mark.slow)])
 def test_a_connection_that_is_cut_and_healed_costs_nothing(
-    way: str,
-    rounds: Rounds,
-    many: bool,
-    chance: random.Random,
-    study: Study,
-    postgresql: PostgreSQL,
-    fleet: Drivers,
-    machine: Machine,
+    way: str, rounds: Rounds, postgresql: PostgreSQL, require_no_loss: Callable[..., None]
 ) -> None:
-    """It is cut for longer than a lease: the other driver takes the trials up, and what comes late is dropped."""
     for number in rounds:
         with cable(postgresql.port) as line:
-            folders = study(f"{way}-{number}", (None, line.address))
-            near, far = (fleet.begin(folder) for folder in folders)
-            at_a_random_moment(chance, folders, near, far)
-            getattr(line, way)()
-            time.sleep(cut_seconds(many, number))
-            line.heal()
-            require_both_finish(fleet, near, far, folders)
-        require_nothing_left(folders, fleet.sessions, machine)
+            require_no_loss(f"{way}-{number}", line, getattr(line, way), line.heal, Conditions())
 
 
 @pytest.mark.slow
 def test_a_network_whose_link_went_down_for_a_while_costs_nothing(
-    rounds: Rounds,
-    many: bool,
-    chance: random.Random,
-    study: Study,
-    postgresql: PostgreSQL,
-    fleet: Drivers,
-    machine: Machine,
+    rounds: Rounds, postgresql: PostgreSQL, require_no_loss: Callable[..., None]
 ) -> None:
     with namespace() as elsewhere:
+        there = Conditions(namespace=elsewhere.path)
         for number in rounds:
             with cable(postgresql.port, elsewhere.HOST) as line:
-                folders = study(f"link-{number}", (None, line.address))
-                near = fleet.begin(folders[0])
-                far = fleet.begin(folders[1], Conditions(namespace=elsewhere.path))
-                at_a_random_moment(chance, folders, near, far)
-                elsewhere.cut()
-                time.sleep(cut_seconds(many, number))
-                elsewhere.heal()
-                require_both_finish(fleet, near, far, folders)
-            require_nothing_left(folders, fleet.sessions, machine)
-
-
-def cut_seconds(many: bool, number: int) -> float:
-    """Longer than a lease; in the first of many rounds longer than TCP waits for an answer (`tcp_user_timeout`)."""
-    return 40.0 if many and number == 0 else LEASE + 1.0
-
-
-def require_both_finish(fleet: Drivers, near: BaseProcess, far: BaseProcess, folders: list[Path]) -> None:
-    for driver in (near, far):
-        fleet.finish(driver)
-    for folder in folders:
-        require_of_the_table(require_whole(folder, TRIALS))
+                require_no_loss(f"link-{number}", line, elsewhere.cut, elsewhere.heal, there)
 
 
 def test_leases_go_by_the_clock_of_the_database(
@@ -158,6 +161,5 @@ def test_leases_go_by_the_clock_of_the_database(
                 fleet.finish(driver)
             distinct = sum(record.cached_from is None for record in finished_trials(folders[0]))
             assert begun_trainings(folders) == distinct, "each network is trained once"
-        for folder in folders:
-            require_of_the_table(require_whole(folder, TRIALS))
+        require_of_the_table(folders)
         require_nothing_left(folders, fleet.sessions, machine)

@@ -8,7 +8,6 @@ import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -16,46 +15,17 @@ import pytest
 import netwright as package
 from conftest import Command
 from fault_rounds import Rounds
-from netwright.training.files import CHECKPOINT, CURVES, WEIGHTS
+from netwright.training.files import WEIGHTS
 from netwright_tests import EXECUTABLE
 from postgresql_server import PostgreSQL
 from processes import Search, finish, searching, wait_until
+from real_trainings import OPTIONS, TRIALS, in_training, require_same
 from whole_runs import Machine, finished_trials, require_nothing_left, require_whole
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.slow,
 ]  # killed trainings of one driver: tests/cli/test_killed.py
-TRIALS = 2
-OPTIONS = ("--recipe", "segnas4", "--trials", TRIALS, "--epochs", 12, "--workers", 1, "--seed", 5)
-OPTIONS += ("--set", "space.n=[4,9]", "--set", "space.p=[1,3]", "--verdict-hours", 0)
-OPTIONS += ("--set", "machine.checkpoint_seconds=0", "--set", "machine.keep_weights=all")
-
-
-@pytest.fixture(scope="module")
-def straight(dataset: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing has happened to."""
-    folder = tmp_path_factory.mktemp("straight") / "run"
-    done = netwright("search", dataset, "-o", folder, *OPTIONS)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def trained(*folders: Path) -> dict[str, Any]:
-    """What the trainings of all folders together have come to: weights, and curves apart from their times."""
-    found: dict[str, Any] = {}
-    for folder in folders:
-        for path in folder.glob(f"trials/*/{WEIGHTS}"):
-            lines = map(json.loads, (path.parent / CURVES).read_text().splitlines())
-            curves = [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-            assert path.parent.name not in found, "it was trained to its end twice"
-            found[path.parent.name] = (path.read_bytes(), curves)
-    return found
-
-
-def in_training(search: Search, folder: Path) -> None:
-    """Waits until a training has left a checkpoint that it can go on from."""
-    wait_until(lambda: any(folder.glob(f"trials/*/{CHECKPOINT}")), search)
 
 
 @pytest.mark.parametrize("fault", ["the search", "its worker", "SIGTERM"])
@@ -81,14 +51,8 @@ def test_a_training_goes_on(
         if fault != "its worker":
             done = netwright("resume", folder)
             assert done.returncode == 0, done.stderr
-        require_whole(folder, TRIALS, kept)
-        assert rewards(folder) == rewards(straight)
-        assert trained(folder) == trained(straight)
+        require_same(straight, folder, kept=kept)
         require_nothing_left([folder], [search.pid], machine)
-
-
-def rewards(folder: Path) -> list[tuple[Any, ...]]:
-    return [(t.choice, t.reward, t.status) for t in package.open_run(folder).trials]
 
 
 def hit(search: Search, fault: str) -> None:
@@ -109,15 +73,13 @@ def test_the_training_of_a_killed_driver_goes_on_in_another_ones_folder(
     straight: Path,
     dataset: Path,
     netwright: Command,
-    postgresql: PostgreSQL,
+    trainings: str,
     machine: Machine,
     tmp_path: Path,
 ) -> None:
-    postgresql.execute("CREATE DATABASE trainings")
-    url = postgresql.url("trainings")
     for number in trained_rounds:
         one, other = tmp_path / f"one-{number}", tmp_path / f"other-{number}"
-        study = ("--storage", url, "--study", f"lab-{number}")
+        study = ("--storage", trainings, "--study", f"lab-{number}")
         words = [EXECUTABLE, "search", dataset, "-o", one, *OPTIONS, *study]
         with searching([*words, "--set", "storage.lease_seconds=1"]) as search:
             in_training(search, one)
@@ -127,11 +89,31 @@ def test_the_training_of_a_killed_driver_goes_on_in_another_ones_folder(
         assert done.returncode == 0, done.stderr
         assert package.open_run(one).status().phase == "finished"
         assert netwright("resume", one).returncode == 0
-        for folder in (one, other):
-            require_whole(folder, TRIALS)
-            assert rewards(folder) == rewards(straight)
-        assert trained(one, other) == trained(straight)
+        require_same(straight, one, other)
         require_nothing_left([one, other], [search.pid], machine)
+
+
+def test_a_training_goes_on_while_the_server_of_its_study_is_stopped_and_started(
+    trained_rounds: Rounds,
+    chance: random.Random,
+    straight: Path,
+    dataset: Path,
+    postgresql: PostgreSQL,
+    trainings: str,
+    machine: Machine,
+    tmp_path: Path,
+) -> None:
+    for number in trained_rounds:
+        folder = tmp_path / f"run-{number}"
+        study = ("--storage", trainings, "--study", f"stopped-{number}")
+        with searching([EXECUTABLE, "search", dataset, "-o", folder, *OPTIONS, *study]) as search:
+            in_training(search, folder)
+            postgresql.stop()
+            time.sleep(chance.uniform(0, 3))
+            postgresql.start()
+            finish(search)
+        require_same(straight, folder)
+        require_nothing_left([folder], [search.pid], machine)
 
 
 COMPARED = ("--set", "verdict.references=[monai-unet]", "--set", "verdict.epochs=3")

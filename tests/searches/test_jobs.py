@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from netwright.data import open_any
-from netwright.data.samples.phantoms import write_sample
-from netwright.data.volumes.cache import prepare
-from netwright.data.volumes.preprocessing import PreprocessingSettings
+from candidate_jobs import candidate_job, prepared_phantoms
 from netwright.errors import RunError
 from netwright.searches.jobs import CandidateJob, run_candidate
-from netwright.settings import parse_settings
-from netwright.spaces import make_space
 from netwright.training.checkpoint import load_checkpoint, save_checkpoint
-from netwright.training.config import TrainingProtocol
 from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT, CURVES, LOG, WEIGHTS
 from netwright.training.outcome import Outcome
@@ -32,40 +26,12 @@ EPOCHS = 8
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("jobs")
-    dataset = open_any(write_sample(root / "sample", cases=6, size=24))
-    return prepare(dataset, PreprocessingSettings(), root / "cache").folder
-
-
-def job_of(prepared: Path, folder: Path) -> CandidateJob:
-    settings = parse_settings(
-        {
-            "recipe": "segnas4",
-            "dataset": {"path": str(prepared)},
-            "space": {"name": "segnas4"},
-            "strategy": {"name": "random"},
-            "objective": "dice",
-            "budget": {"trials": 1},
-            "machine": {"checkpoint_seconds": 0.0},
-        }
-    )
-    return CandidateJob(
-        settings=settings,
-        prepared=prepared,
-        training=(0, 1, 2, 3),
-        validation=(4, 5),
-        choice={**make_space(settings.space).starting_choice(), "n": 8, "p": 1},
-        reference=None,
-        protocol=TrainingProtocol(epochs=EPOCHS, batch_size=2, schedule="cosine", device="cpu"),
-        seed=11,
-        folder=folder,
-        memory_limit_mb=None,
-    )
+    return prepared_phantoms(tmp_path_factory.mktemp("jobs"))
 
 
 @pytest.fixture
 def job(prepared: Path, tmp_path: Path) -> CandidateJob:
-    return job_of(prepared, tmp_path / "0003")
+    return candidate_job(prepared, tmp_path / "0003", filters=8, epochs=EPOCHS)
 
 
 def killed(job: CandidateJob) -> bytes:
@@ -84,13 +50,15 @@ def killed(job: CandidateJob) -> bytes:
 @pytest.fixture(scope="module")
 def left(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint that the job leaves."""
-    return killed(job_of(prepared, tmp_path_factory.mktemp("killed") / "0003"))
+    return killed(
+        candidate_job(prepared, tmp_path_factory.mktemp("killed") / "0003", filters=8, epochs=EPOCHS)
+    )
 
 
 @pytest.fixture(scope="module")
 def whole(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result of the job where nothing happens to it, nor is a checkpoint written."""
-    job = job_of(prepared, tmp_path_factory.mktemp("whole") / "0003")
+    job = candidate_job(prepared, tmp_path_factory.mktemp("whole") / "0003", filters=8, epochs=EPOCHS)
     machine = job.settings.machine.model_copy(update={"checkpoint_seconds": None})
     job = replace(job, settings=job.settings.model_copy(update={"machine": machine}))
     return result_of(job, run_candidate(job))
