@@ -81,7 +81,7 @@ def test_a_requeued_task_ends_as_one_that_nothing_has_happened_to(
 def test_a_task_that_is_requeued_on_a_node_without_the_cache_says_how_its_code_is_trusted(
     slurm: Mapping[str, str], shapes: Path, installed: Command, tmp_path: Path
 ) -> None:
-    """The search hands the trust in its user's network to its workers: they run it. Another node does not know of it."""
+    """The search hands the trust in its user's network to its workers: they run it. Another node lacks it."""
     (tmp_path / "mine.py").write_text(NETWORK)
     options = ("--network", "mine:make", "--trials", 3, "--epochs", 60, "--workers", 1, "--verdict-hours", 0)
     words = ["bash", SCRIPT, shapes, "own", *options, "--set", "machine.checkpoint_seconds=0"]
