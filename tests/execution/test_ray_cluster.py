@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import Command
+from netwright.errors import ExecutionError
+from netwright.execution import ray_head
 from netwright.execution.interrupts import Stopped
 from netwright.execution.ray_cluster import USAGE, connect
 
@@ -96,6 +99,20 @@ def test_sigterm_while_ray_starts_stops_the_search_and_ray_is_told_to_report_no_
         connect(None)
     assert usage == ["0"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_head_that_takes_no_connection_for_a_while_is_lost_and_it_is_said_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_head, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(ray_head, "SILENT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        head = ray_head.RayHead(address)
+        head.wait()
+    assert not head.answers()
+    with pytest.raises(ExecutionError, match=f"{address} was lost.*netwright resume"):
+        head.wait()
 
 
 def test_what_is_for_clusters_is_refused_on_one_machine(
