@@ -238,7 +238,7 @@ def test_without_an_address_ray_is_started_on_this_machine_and_ends_with_the_com
     """In a process of its own, as Ray is started once a process."""
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     options = ["--recipe", "segnas4", "--trials", 1, "--epochs", 1, "--verdict-hours", 0, "--workers", 1]
-    for setting in ("space.n=[2,2]", "space.p=[1,1]"):
+    for setting in ("space.n=[2,3]", "space.p=[1,2]"):
         options += ["--set", setting]
     words = [EXECUTABLE, "search", dataset, *options, "--executor", "ray", "-o", tmp_path / "run"]
     before = ray_processes()
