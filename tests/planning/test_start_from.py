@@ -285,3 +285,16 @@ def test_a_network_of_ones_own_begins_with_its_weights(shapes, tmp_path):
         assert draft.recipe == "marl"
         assert context.start_weights == file
         assert any(expected in text for text in draft.start_from.told), draft.start_from.told
+
+
+def test_another_folder_of_a_study_has_the_same_weights(finished_run, dataset, postgresql, tmp_path):
+    """The path may be given again as it was, from the folder in which it is meant."""
+    postgresql.execute("CREATE DATABASE started")
+    given_settings = {**SMALL, "start_from.path": str(finished_run), "storage.url": postgresql.url("started")}
+    user = UserSettings(assignments={**given_settings, "storage.study": "one"})
+    first, second = (create_run(dataset, "segnas4", user, tmp_path / name) for name in ("first", "second"))
+    weights = start_weights(second.folder, second.settings)
+    assert weights is not None
+    assert weights.is_relative_to(second.folder.root)
+    assert weights.read_bytes() == first.folder.start_weights.read_bytes()
+    assert second.settings.start_from == first.settings.start_from
