@@ -46,6 +46,7 @@ SPACE: dict[str, BaseDistribution] = {
 
 STRATEGIES: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed, multivariate=True),
+    "tpe, independent": lambda seed: TPESampler(seed=seed),
     "coordinated": lambda seed: sampler("q-learning", seed, distributions=SPACE),
     "nsga-ii": lambda seed: NSGAIISampler(seed=seed),
     "optuna-random": lambda seed: RandomSampler(seed=seed),

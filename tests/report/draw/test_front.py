@@ -10,7 +10,6 @@ from netwright.report.sections import Page, render_page
 def front_of_three() -> Front:
     return Front(
         names=("dice", "parameters", "inference_ms"),
-        lower=2,
         trials=((0, (0.8, 2000.0, 5.0)), (1, (0.7, 1000.0, 4.0)), (3, (0.6, 2500.0, 6.0))),
         members=(
             Member(0, "wide", (0.8, 2000.0, 5.0), (0.85, 2000.0, 5.1)),
@@ -34,7 +33,6 @@ def test_two_objectives_have_a_line_along_the_front() -> None:
     three = front_of_three()
     two = Front(
         three.names[:2],
-        1,
         tuple((n, v[:2]) for n, v in three.trials),
         tuple(Member(m.number, m.choice, m.values[:2]) for m in three.members),
         three.shares,
@@ -50,5 +48,5 @@ def test_the_page_has_the_members_and_what_they_became() -> None:
     for text in ("2 networks of 3 trained ones", "dice, trained in full", "0.850", "narrow", "front.csv"):
         assert text in page
     assert front_sections(None) == ()
-    empty = render_page(Page("title", "kicker", front_sections(Front(("dice", "flops"), 1, (), (), ()))))
+    empty = render_page(Page("title", "kicker", front_sections(Front(("dice", "flops"), (), (), ()))))
     assert "No network has all objectives yet" in empty

@@ -41,7 +41,6 @@ def front_to_show(
     ]
     return Front(
         names=objective.names,
-        lower=len(objective.minimize),
         trials=tuple((record.number, record.values) for record in trained),
         members=tuple(members),
         shares=tuple(dominated_share([record.values for record in trained], objective)),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwright.report import formatting
-from netwright.report.draw.style import BEST, INK, QUIET, escaped, shorten, style
+from netwright.report.draw.style import BEST, INK, QUIET, escaped, log_range, log_ticks, shorten, style
 from netwright.report.sections import SEARCH, Block, Cell, Figure, Heading, Row, Section, Sentences, Table
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 FRONT_CAPTION = (
-    "Each dot is a trained network, and the dark ones are the front: no other network is at least as good in every "
+    "Each dot is a trained network, and the large ones are the front: no other network is at least as good in every "
     "objective and better in one."
 )
 HYPERVOLUME_CAPTION = (
@@ -21,6 +21,9 @@ HYPERVOLUME_CAPTION = (
     "each objective (hypervolume). The search still finds better networks where the line rises."
 )
 PANEL = 330
+"""The height of a panel, in pixels."""
+MUCH = 50.0
+"""The scale is logarithmic if the largest value is so many times the smallest."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,12 @@ class Front:
 
     Args:
         names: of the objectives, the metrics first.
-        lower: how many of the last ones are minimised.
         trials: the number and the values of each trained trial, in order.
         members: of the front, the best of the first objective first.
         shares: the hypervolume after each of the ``trials``.
     """
 
     names: tuple[str, ...]
-    lower: int
     trials: tuple[tuple[int, tuple[float, ...]], ...]
     members: tuple[Member, ...]
     shares: tuple[float, ...]
@@ -80,14 +81,12 @@ def front_sections(front: Front | None) -> tuple[Section, ...]:
 
 
 def _sentence(front: Front) -> str:
-    higher = front.names[: len(front.names) - front.lower]
-    what = " and ".join(
-        f"{word} {formatting.names(list(names))}"
-        for word, names in (("greater", higher), ("smaller", front.names[len(higher) :]))
-        if names
-    )
     count = formatting.counted(len(front.members), "network")
-    return f"{count} of {len(front.trials)} trained ones are on the front: {what} cannot be had together."
+    names = formatting.names(list(front.names))
+    return (
+        f"{count} of {len(front.trials)} trained ones are on the front: none of them is better than another in {names} "
+        "at once."
+    )
 
 
 def front_figure(front: Front) -> go.Figure:
@@ -136,10 +135,19 @@ def front_figure(front: Front) -> go.Figure:
                 ),
                 **place,
             )
-        figure.update_xaxes(title_text=escaped(front.names[panel]), **place)
+        figure.update_xaxes(title_text=escaped(front.names[panel]), **_scale(front, panel), **place)
         figure.update_yaxes(title_text=escaped(front.names[0]), **place)
     style(figure, height=PANEL * panels + 40)
     return figure
+
+
+def _scale(front: Front, at: int) -> dict[str, Any]:
+    """A logarithmic axis for an objective whose values differ much."""
+    values = [values[at] for _, values in front.trials]
+    if min(values) <= 0 or max(values) < MUCH * min(values):
+        return {}
+    ends = log_range(values)
+    return {"type": "log", "range": ends, **log_ticks(*ends)}
 
 
 def hypervolume_figure(front: Front) -> go.Figure:
