@@ -46,6 +46,7 @@ TINY: dict[str, dict[str, Any]] = {
         "space.values.kernels": [2, 4],
         "slices.empty": "drop",  # the network is one of two dimensions
     },
+    "own": {"space.code": "tiny_spaces:Stack"},
     "cells": {"space.channels": 2, "space.normal_cells": 1, "space.nodes": 2},
     "autoencoder": {"space.layers": 4, "space.channels": [2, 4]},
 }

@@ -26,6 +26,7 @@ from netwright.spaces.autoencoder import AutoencoderSpace
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise import makers
+from netwright.spaces.own import own
 from netwright.spaces.segnas import SegNAS
 from netwright.strategies import CmaEs, ControlledRandomSearch, Prior
 from netwright.strategies.natural_gradient import NaturalGradient
@@ -72,6 +73,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("space.", makers.googlenet),
     ("space.", makers.unet),
     ("space.", makers.layerwise),
+    ("space.", own),
     ("strategy.", q_learning),
     ("strategy.", PublishedQLearning),
     ("strategy.", tpe),

@@ -70,6 +70,7 @@ def settings_for(space: str, task: str, strategy: dict[str, Any]) -> RunSettings
         return settings
     options = {"channels": 1, "classes": 3, "size": [32, 32], "dense": task != "classification"}
     options |= {"network": NETWORKS[task]} if space == "layerwise" else {}
+    options |= {"code": "tiny_spaces:Stack"} if space == "own" else {}
     return settings.model_copy(update={"space": SpecSettings(name=space, **options)})
 
 

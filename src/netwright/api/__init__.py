@@ -142,7 +142,7 @@ def create_run(
     assert there is not None
     on_stage(f"taking part in the study {there.study}")
     run = join_study(there, output, _given(draft, recipe, user), trust_code=user.trust_code)
-    if "space.network" in draft.user_set:
+    if _names_code(draft):
         remember_code(run.settings.space)
     return run
 
@@ -163,12 +163,19 @@ def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, An
     if user.repeat is not None:
         strategy = draft.strategy.model_dump(mode="json")
         given |= {"recipe": draft.recipe, "space.name": draft.space.name, "strategy": strategy}
-    if "space.network" in draft.user_set:
+    if _names_code(draft):
+        from netwright.spaces import code_of
         from netwright.spaces.layerwise.factory import folder_of
 
-        options = draft.space.options
-        given["space.folder"] = folder_of(options["network"], options.get("folder"))
+        code = code_of(draft.space)
+        assert code is not None
+        given["space.folder"] = folder_of(code, draft.space.options.get("folder"))
     return given
+
+
+def _names_code(draft: Draft) -> bool:
+    """Whether the user named code of a network or a space."""
+    return not draft.user_set.isdisjoint({"space.network", "space.code"})
 
 
 def plan(

@@ -78,8 +78,10 @@ def read_user_settings(
         )
     if objective is not None and minimize:
         maximize, objective = [objective], None
+    own = space is not None and ":" in space
     parts = {
-        "space.name": space,
+        "space.name": "own" if own else space,
+        "space.code": space if own else None,
         "strategy.name": strategy,
         "objective": objective,
         "dataset.split_file": None if split_file is None else str(split_file),

@@ -67,7 +67,7 @@ class PartsOptions:
         typer.Option(
             "--space",
             metavar="NAME",
-            help="Search space instead of the recipe's; see 'netwright recipes --parts'.",
+            help="Search space instead of the recipe's: see 'netwright recipes --parts'; or yours, module:Class.",
         ),
     ] = None
     strategy: Annotated[

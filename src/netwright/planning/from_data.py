@@ -12,7 +12,7 @@ from netwright.objective import read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.settings import SpecSettings
-from netwright.spaces import make_space, space_maker, takes_task
+from netwright.spaces import code_of, make_space, space_maker, takes_task
 from netwright.spaces.base import SetsTraining, Space, is_dense
 from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
@@ -108,8 +108,11 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
         options["mirroring"] = False
     if "units" in options and options["units"] is None:
         options["units"] = usual_units(task.size)
-    if "network" in options:
-        options |= {"folder": folder_of(options["network"], options.get("folder")), "fingerprint": None}
+    code = code_of(spec)
+    if code is not None:
+        options["folder"] = folder_of(code, options.get("folder"))
+    if code is not None and "fingerprint" in parameters:
+        options["fingerprint"] = None
         options["fingerprint"] = getattr(make_space(SpecSettings(**options)), "fingerprint", None)
     return options
 

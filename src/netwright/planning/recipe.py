@@ -88,7 +88,7 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
     values["dataset"] |= source
     values["storage"]["study"] = None  # that is the other run's
     values["preprocessing"]["ct_intensities"] = None  # perhaps of cases that are for testing now
-    if "space.network" in user.user_set():
+    if not user.user_set().isdisjoint({"space.network", "space.code"}):
         values["space"].pop("folder", None)  # that of another network
     return values
 

@@ -39,13 +39,15 @@ WITHOUT_DRAWINGS = (
 class StoredSpace:
     """A space as its search stored it. It describes and draws the stored choices, and builds no network.
 
-    The keys of ``words`` and ``drawings`` are those of `network_key`. ``layers`` are the space's, if they were stored.
+    The keys of ``words`` and ``drawings`` are those of `network_key`. ``start`` is where the search started; None: it
+    was not stored.
     """
 
     name: str
     dimensions: Mapping[str, BaseDistribution]
     words: Mapping[str, str]
     drawings: Mapping[str, tuple[Diagram, ...]] = field(default_factory=dict)
+    start: Mapping[str, Value] | None = None
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """The dimensions, in a fixed order."""
@@ -72,12 +74,14 @@ class StoredSpace:
         raise InfeasibleArchitecture(f"{self.name}: the network is made by code that is not run here.")
 
     def starting_choice(self) -> dict[str, Value]:
-        """Is not stored. A search begins with it, and a stored space is not searched.
+        """Where the search started.
 
         Raises:
-            SettingsError: always.
+            SettingsError: it is not stored.
         """
-        raise SettingsError(f"{self.name}: the starting network is not stored.")
+        if self.start is None:
+            raise SettingsError(f"{self.name}: the starting network is not stored.")
+        return dict(self.start)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,6 @@ class StoredLayers(StoredSpace):
 
     graph: AgentGraph = field(default_factory=lambda: AgentGraph((), (), ()))
     original: Mapping[str, Value] = field(default_factory=dict)
-    start: Mapping[str, Value] = field(default_factory=dict)
 
     def agent_graph(self) -> AgentGraph:
         """The layers and the edges between them."""
@@ -95,10 +98,6 @@ class StoredLayers(StoredSpace):
     def original_choice(self) -> dict[str, Value]:
         """The network as the user made it."""
         return dict(self.original)
-
-    def starting_choice(self) -> dict[str, Value]:
-        """Where the search started."""
-        return dict(self.start)
 
 
 class Drawer:
@@ -160,18 +159,17 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
     Raises:
         RunError: the database is damaged.
     """
-    plain = isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
     return copied_study(
         folder,
         None
-        if plain
+        if lacks_drawings(space)
         else make_sampler(settings.strategy, space, settings.seed, first_choices(settings.start_from)),
     )
 
 
 def lacks_drawings(space: Space) -> bool:
     """Whether the run was made by a version that did not store its space."""
-    return isinstance(space, StoredSpace) and not isinstance(space, StoredLayers)
+    return isinstance(space, StoredSpace) and space.start is None
 
 
 @dataclass(frozen=True)
@@ -189,19 +187,21 @@ class _Reading:
             return StoredSpace(self.name, self._dimensions, words)
         stored = read_json(file)
         try:
-            graph = stored["graph"]
+            graph, start = stored["graph"], dict(stored["start"])
+            if graph is None:
+                return StoredSpace(self.name, self._dimensions, words, self._drawings(), start)
             return StoredLayers(
                 self.name,
                 self._dimensions,
                 words,
                 self._drawings(),
+                start,
                 AgentGraph(
                     tuple(map(str, graph["names"])),
                     tuple(tuple(map(str, names)) for names in graph["agents"]),
                     tuple((int(i), int(j)) for i, j in graph["edges"]),
                 ),
                 dict(stored["original"]),
-                dict(stored["start"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{file} is damaged ({error}). Restore it from a copy.") from None
@@ -234,11 +234,12 @@ class _Reading:
 
 
 def _stored(space: Space) -> dict[str, Any]:
-    assert isinstance(space, Layered)
+    """The dimensions and the start of a space, and its layers where it has some."""
+    layers = space if isinstance(space, Layered) else None
     return {
         "distributions": {name: distribution_to_json(d) for name, d in space.distributions().items()},
-        "graph": asdict(space.agent_graph()),
-        "original": space.original_choice(),
+        "graph": None if layers is None else asdict(layers.agent_graph()),
+        "original": None if layers is None else layers.original_choice(),
         "start": space.starting_choice(),
     }
 

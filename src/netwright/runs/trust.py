@@ -7,7 +7,6 @@ module is imported only if its code is still the same, or if the user allows it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 from netwright.errors import StorageError, UntrustedCode
 from netwright.files import write_json
 from netwright.runs.cache import cache_root
-from netwright.spaces import SPACES
+from netwright.spaces import code_of, code_option
 from netwright.spaces.layerwise.sources import Source, source_of
 from netwright.spec import Spec
 
@@ -27,8 +26,7 @@ RECORDS = "own-code"
 
 def names_code(spec: Spec) -> bool:
     """Whether a space is made by code that its options name."""
-    maker = SPACES.get(spec.name)
-    return maker is not None and "network" in inspect.signature(maker).parameters
+    return code_option(spec) is not None
 
 
 def remember_code(spec: Spec) -> None:
@@ -90,15 +88,15 @@ def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) ->
         why = "which no search of yours has run here: a run folder of somebody else may name any code"
     joined = " " if why.endswith("or") else ". "
     return (
-        f"network: {network} would run {source.file}, {why}{joined}"
+        f"{network} would run {source.file}, {why}{joined}"
         f"{'read' if joined == ' ' else 'Read'} it, and if you trust it, give --trust-code (in Python trust_code=True)."
     )
 
 
 def _source(spec: Spec) -> tuple[str, Source] | None:
     """The network that a space names, and its code; None where it names none, or one that does not exist."""
-    network = spec.options.get("network")
-    if not names_code(spec) or not isinstance(network, str):
+    network = code_of(spec)
+    if network is None:
         return None
     folder = spec.options.get("folder")
     if folder is not None and not (isinstance(folder, str) and os.path.isabs(folder)):

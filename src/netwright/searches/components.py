@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.place import place_of
 from netwright.runs.storage import open_storage
 from netwright.settings import RunSettings, first_choices
-from netwright.spaces import make_space, space_maker, takes_task
+from netwright.spaces import code_of, code_option, make_space, space_maker, takes_task
 from netwright.spaces.base import Choice, SetsTraining, Space
 from netwright.spaces.layerwise.factory import load_factory
 from netwright.strategies.makers import make_sampler, require_strategy
@@ -28,6 +27,13 @@ from netwright.training.outcome import Outcome, Status
 
 if TYPE_CHECKING:
     from netwright.training.problem import Problem
+
+NEEDED = {
+    "network": "The space {name!r} needs your network: give --network package.module:factory, where the factory makes "
+    "a torch.nn.Module.",
+    "code": "The space {name!r} is one of yours: give --space package.module:Class.",
+}
+"""What is said where a space names no code, by the option that would."""
 
 DIVISOR = "epochs_of_reward"
 """The study attribute with what the rewards are divided by, if they are divided by epochs."""
@@ -43,13 +49,13 @@ def require_components(settings: RunSettings) -> None:
     if not takes_task(spec):
         make_sampler(settings.strategy, make_space(spec), settings.seed)
         return
-    if "network" in inspect.signature(space_maker(spec)).parameters:
-        if not spec.options.get("network"):
-            raise SettingsError(
-                f"The space {spec.name!r} needs your network: give --network package.module:factory, where the factory "
-                "makes a torch.nn.Module."
-            )
-        load_factory(str(spec.options["network"]), spec.options.get("folder"))
+    space_maker(spec)
+    option = code_option(spec)
+    if option is not None:
+        code = code_of(spec)
+        if not code:
+            raise SettingsError(NEEDED[option].format(name=spec.name))
+        load_factory(code, spec.options.get("folder"), "network" if option == "network" else "space")
     require_strategy(settings.strategy)
 
 

@@ -51,6 +51,20 @@ def filled_in_options(name: str) -> tuple[str, ...]:
     return FILLED_IN if "classes" in inspect.signature(SPACES[name]).parameters else ()
 
 
+def code_of(spec: Spec) -> str | None:
+    """The user's code that a space names, ``package.module:factory``; None where its networks are netwright's own."""
+    option = code_option(spec)
+    named = None if option is None else spec.options.get(option)
+    return named if isinstance(named, str) else None
+
+
+def code_option(spec: Spec) -> str | None:
+    """The option of a space that names a user's code; None: it has none."""
+    maker = SPACES.get(spec.name)
+    taken = () if maker is None else inspect.signature(maker).parameters
+    return next((name for name in ("network", "code") if name in taken), None)
+
+
 def takes_task(spec: Spec) -> bool:
     """Whether a space needs channels, classes and size before it can be made."""
     return spec.name in SPACES and bool(filled_in_options(spec.name))
@@ -124,6 +138,8 @@ __all__ = [
     "Space",
     "TaskShape",
     "Value",
+    "code_of",
+    "code_option",
     "filled_in_options",
     "make_space",
     "network_builder",

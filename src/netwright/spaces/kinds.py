@@ -11,6 +11,7 @@ from netwright.spaces.base import Space
 from netwright.spaces.cells import CellSpace
 from netwright.spaces.dense import DenseSpace
 from netwright.spaces.layerwise.makers import googlenet, layerwise, unet, vgg16
+from netwright.spaces.own import own
 from netwright.spaces.segnas import SegNAS, SegNAS4, SegNAS7
 
 SEGMENTATION, CLASSIFICATION = "segmentation", "classification"
@@ -73,6 +74,12 @@ KINDS: dict[str, Kind] = {
     "layerwise": Kind(
         layerwise,
         "every layer of your own network (--network package.module:factory)",
+        (SEGMENTATION, CLASSIFICATION, INPAINTING),
+        (2, 3),
+    ),
+    "own": Kind(
+        own,
+        "your own space (--space package.module:Class)",
         (SEGMENTATION, CLASSIFICATION, INPAINTING),
         (2, 3),
     ),

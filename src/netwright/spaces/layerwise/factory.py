@@ -55,13 +55,14 @@ def make_network(
     return module
 
 
-def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
+def load_factory(network: str, folder: str | None = None, what: str = "network") -> Callable[..., Any]:
     """The function or class with the given name.
 
     Args:
         network: ``package.module:factory``.
         folder: the folder of its module if that is not installed, see `folder_of`; if the module is not there, the
             current directory is searched.
+        what: it makes, for messages.
 
     Raises:
         SettingsError: the folder is not an absolute path, the name is not ``package.module:factory``, its module cannot
@@ -70,15 +71,15 @@ def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
     path, _, attribute = network.partition(":")
     if not path or not attribute:
         raise SettingsError(
-            f"network: expected package.module:factory, for example my_networks:make_network; got {network!r}."
+            f"{what}: expected package.module:factory, for example my_{what}s:make_{what}; got {network!r}."
         )
-    _refuse_file(path, attribute)
+    _refuse_file(path, attribute, what)
     if folder is not None and not os.path.isabs(folder):
         raise SettingsError(
             f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
-            "netwright is started. Leave it out, and start the search in the folder that holds the network."
+            "netwright is started. Leave it out, and start the search in the folder that holds the {what}."
         )
-    module = _imported(path, folder)
+    module = _imported(path, folder, what)
     try:
         factory = reduce(getattr, attribute.split("."), module)
     except AttributeError:
@@ -86,11 +87,11 @@ def load_factory(network: str, folder: str | None = None) -> Callable[..., Any]:
             name for name, item in vars(module).items() if callable(item) and _is_own(item, module.__name__)
         ]
         listed = f" It has: {', '.join(there)}." if there else ""
-        raise SettingsError(f"network: {module.__file__} has no {attribute!r}.{listed}") from None
+        raise SettingsError(f"{what}: {module.__file__} has no {attribute!r}.{listed}") from None
     if isinstance(factory, nn.Module) or not callable(factory):
         raise SettingsError(
-            f"network: {network} is {_article(type(factory).__name__)}; expected a function or class that makes a "
-            "network. A module that is ready can be given by a function without arguments."
+            f"{what}: {network} is {_article(type(factory).__name__)}; expected a function or class that makes a "
+            f"{what}. A module that is ready can be given by a function without arguments."
         )
     made: Callable[..., Any] = factory
     return made
@@ -155,7 +156,7 @@ def require_output(
         )
 
 
-def _refuse_file(path: str, attribute: str) -> None:
+def _refuse_file(path: str, attribute: str, what: str) -> None:
     """Refuse the path of a file, because a module name is needed."""
     if "/" not in path and os.sep not in path and not path.endswith(".py"):
         return
@@ -165,11 +166,11 @@ def _refuse_file(path: str, attribute: str) -> None:
     else:
         advice = f"Write {'.'.join(file.parts)}:{attribute}"
     raise SettingsError(
-        f"network: expected package.module:factory, got the path of a file, {path}. {advice} (dots, no .py)."
+        f"{what}: expected package.module:factory, got the path of a file, {path}. {advice} (dots, no .py)."
     )
 
 
-def _imported(path: str, folder: str | None) -> Any:
+def _imported(path: str, folder: str | None, what: str) -> Any:
     here, source = os.getcwd(), source_folder(path, folder)
     if source is not None:
         import_from_source(source)
@@ -182,14 +183,14 @@ def _imported(path: str, folder: str | None) -> Any:
             if folder not in (None, here):
                 before, advice = f"{folder}, where it was when the run began, in ", "Put it back, start"
             raise SettingsError(
-                f"network: there is no module {error.name!r} in {before}{here} or among the installed packages. "
+                f"{what}: there is no module {error.name!r} in {before}{here} or among the installed packages. "
                 f"{advice} netwright in the folder that holds it, or install it."
             ) from None
-        raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
+        raise SettingsError(f"{what}: importing {path} failed: {_told(error)}.") from error
     except BaseException as error:
         if passes(error):
             raise
-        raise SettingsError(f"network: importing {path} failed: {_told(error)}.") from error
+        raise SettingsError(f"{what}: importing {path} failed: {_told(error)}.") from error
 
 
 def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:

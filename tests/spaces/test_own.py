@@ -1,0 +1,122 @@
+"""A space of the user's own by its name: what it must have, and whose code is run."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netwright.errors import SettingsError, UntrustedCode
+from netwright.runs.drawings import space_to_show
+from netwright.runs.folder import open_run_folder
+from netwright.runs.trials import load_trials, record_of
+from netwright.runs.trust import remember_code, require_trusted
+from netwright.settings import SpecSettings
+from netwright.spaces import make_space
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-space.md"
+SIZE = {"channels": 1, "classes": 2, "size": [16, 16], "dense": True}
+BASE = Path(__file__).resolve().parents[1] / "tiny_spaces.py"
+
+
+def spec(code: str, folder: Path | None = None, **options: Any) -> SpecSettings:
+    where = {} if folder is None else {"folder": str(folder)}
+    return SpecSettings(name="own", code=code, **SIZE, **where, **options)
+
+
+def test_a_space_is_made_by_its_name() -> None:
+    space = make_space(spec("tiny_spaces:Stack"))
+    assert space.name == "stack"
+    assert set(space.starting_choice()) == {"depth", "width"}
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def Mine():\n    return 3\n", "makes a int without name, distributions"),
+        (
+            "class Mine:\n    name = 'mine'\n",
+            "makes a Mine without distributions, starting_choice, canonical",
+        ),
+        (
+            "class Mine:\n    def __init__(self, depth): pass\n",
+            "cannot be made.*'depth'.*give its other parameters defaults",
+        ),
+        (
+            "from tiny_spaces import Stack\nclass Mine(Stack):\n    def starting_choice(self): return {'depth': 1}\n",
+            r"starting_choice\(\) of .* has depth; expected a value for each of depth, width",
+        ),
+        (
+            "from tiny_spaces import Stack\nclass Mine(Stack):\n    def distributions(self): return {'depth': 4}\n",
+            r"distributions\(\) of .* has 'depth' without one",
+        ),
+        ("Other = 1\n", "has no 'Mine'"),
+    ],
+)
+def test_what_is_no_space_is_refused(
+    tmp_path: Path, request: pytest.FixtureRequest, body: str, words: str
+) -> None:
+    name = f"space_{request.node.callspec.indices['body']}"
+    (tmp_path / f"{name}.py").write_text(body)
+    (tmp_path / "tiny_spaces.py").write_text(BASE.read_text())
+    with pytest.raises(SettingsError, match=f"^space: .*{words}"):
+        make_space(spec(f"{name}:Mine", tmp_path))
+
+
+def test_the_path_of_a_file_is_answered_with_the_name_to_give() -> None:
+    with pytest.raises(SettingsError, match=r"got the path of a file, my/space\.py\. Write my\.space:Stack"):
+        make_space(spec("my/space.py:Stack"))
+
+
+def test_code_that_no_search_of_the_user_ran_is_not_run(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "stranger.py").write_text(f"open({str(mark)!r}, 'w')\n" + BASE.read_text())
+    named = spec("stranger:Stack", tmp_path)
+    with pytest.raises(UntrustedCode, match="no search of yours has run here"):
+        require_trusted(named)
+    assert not mark.exists()
+    told = require_trusted(named, trust_code=True)
+    assert told is not None
+    assert "as you trust it" in told
+    remember_code(named)
+    assert "as by your own search" in str(require_trusted(named))
+
+
+def test_the_space_of_the_page_is_searched_by_its_name(
+    cells: Path,
+    netwright: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its file is imported by the search alone: status and report show it without running it."""
+    program = (
+        PAGE.read_text()
+        .split("```python\n")[1]
+        .split("```")[0]
+        .partition("@dataclass(frozen=True)\nclass Pict")[0]
+    )
+    mark = tmp_path / "mark"
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "page_space.py").write_text(f"open({str(mark)!r}, 'w')\n{program}")
+    words = ("--trials", 1, "--epochs", 1, "--workers", 1, "--verdict-hours", 0)
+    done = netwright("search", cells, "--space", "page_space:Stack", "-o", "run", *words, cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert mark.exists()
+    folder = open_run_folder(here / "run")
+    assert folder.settings().space.options["folder"] == str(here)
+    shown = space_to_show(folder, folder.settings(), map(record_of, load_trials(folder)))
+    (trial,) = map(record_of, load_trials(folder))
+    assert shown.describe(trial.choice) == trial.words != ""
+    assert shown.starting_choice() == {"depth": 2, "width": 8}
+    mark.unlink()
+    monkeypatch.setenv("NETWRIGHT_CACHE", str(tmp_path / "another user"))
+    for verb in ("status", "report"):
+        assert netwright(verb, here / "run").returncode == 0
+    refused = netwright("train", here / "run")
+    assert refused.returncode == 2
+    assert "--trust-code" in refused.stderr
+    assert not mark.exists()
