@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from fault_rounds import Rounds
 from netwright.data.splits import Splits
 from netwright.runs import postgresql as backend
 from netwright.runs.candidates import TrainedCandidate, candidates_of
@@ -228,7 +229,7 @@ def require_no_part_twice(folder: RunFolder) -> tuple[TrainedCandidate, ...]:
 def test_the_part_of_a_killed_driver_goes_on_in_another_and_the_end_is_made_once(
     count: int,
     workers: bool,
-    rounds: range,
+    rounds: Rounds,
     chance: random.Random,
     database: str,
     fleet: Drivers,
