@@ -184,7 +184,10 @@ def _take_choices(draft: Draft, other: OtherRun) -> Iterable[str]:
     words = make_space(draft.space).describe(choices[0])
     yield f"{other.name}: {count} tried first; the best, with which this search begins, is {words}"
     if changed:
-        yield f"{', '.join(changed)} of its best choice has no such value here, and begins as without it"
+        yield (
+            f"its best choice has no value that this space knows for {', '.join(changed)}: the nearest number is "
+            "taken, or the usual value"
+        )
 
 
 def fitted_choice(
