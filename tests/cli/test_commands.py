@@ -136,6 +136,9 @@ def test_plan_measures(netwright: Command, dataset: Path, monkeypatch: pytest.Mo
 def test_a_finished_run_holds_all_it_should(finished_run: Path) -> None:
     for name in ("run.yaml", "study.db", "splits.json", "report.html"):
         assert (finished_run / name).stat().st_size > 0
+    assert (finished_run / "report.html").stat().st_size < 4e6, (
+        "offline, with figures and a segmentation in 3D"
+    )
     for name in ("weights.safetensors", "architecture.json", "preprocessing.json", "result.json"):
         assert (finished_run / "winner" / name).stat().st_size > 0
     splits = json.loads((finished_run / "splits.json").read_text())
