@@ -134,7 +134,7 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
     Args:
         folder: of the run.
         hours: to add; None: none.
-        compare: "full", as `netwright.settings.tables.RaceSettings.compare`; None: as the run has it.
+        compare: "full", as `netwright.settings.race.RaceSettings.compare`; None: as the run has it.
 
     Raises:
         RunError: another process holds the run, or works on its study.

@@ -5,15 +5,15 @@ the run folder as ``run.yaml``.
 """
 
 from netwright.settings.assignments import override, read_assignments
+from netwright.settings.machine import MachineSettings
+from netwright.settings.race import RaceSettings
 from netwright.settings.reading import MADE_WITH, parse_settings, parse_text, read_settings, unusable
 from netwright.settings.start_from import StartFromSettings, first_choices
 from netwright.settings.storage import StorageSettings
 from netwright.settings.tables import (
     BudgetSettings,
     DatasetSettings,
-    MachineSettings,
     PostprocessingSettings,
-    RaceSettings,
     RunSettings,
     SpecSettings,
     TerminationSettings,
