@@ -20,14 +20,14 @@ from netwright.execution.run_jobs import Done, Job
 from netwright.runs import postgresql as backend
 from netwright.runs.candidates import TrainedCandidate, candidates_of
 from netwright.runs.data import SearchData
-from netwright.runs.drivers import Driver
+from netwright.runs.drivers import END, Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import Place
 from netwright.runs.trials import CONTINUES, record_of
-from netwright.searches import multi_fidelity
+from netwright.searches import multi_fidelity, race_trials
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import MultiFidelitySearch
-from netwright.searches.race_trials import GONE, UNTIL
+from netwright.searches.race_trials import GONE, UNTIL, await_others
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
@@ -286,3 +286,49 @@ def test_who_looked_before_another_one_made_a_trial_makes_none(place: Place, tmp
         assert (first.workers(1), second.workers(3), first.workers(1)) == (1, 4, 4)
         second.leave()
         assert first.workers(1) == 1
+
+
+def test_nobody_begins_a_part_while_another_one_makes_the_end(place: Place, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, budget={"hours": 0.25})
+    with backend.driving(place, "a") as first, backend.driving(place, "b") as second:
+        late = search_of(tmp_path, settings, Simulated(), second.storage, second)
+        assert first.reserve(END) is None
+        assert not first.ends_elsewhere()
+        late.run()
+        assert late.candidates() == ()
+        first.leave()  # as when it was killed and its lease has lapsed
+        assert next(late._jobs()) is not None
+        first.finish()
+        assert next(late._jobs()) is None, "nor when it is made"
+
+
+def test_the_end_waits_for_parts_that_others_have_begun_and_ends_those_of_processes_that_are_gone(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(tmp_path, budget={"hours": 0.25})
+    with (
+        backend.driving(place, "a") as first,
+        backend.driving(place, "b") as second,
+        backend.driving(place, "c") as gone,
+    ):
+        executor = Simulated()
+        training, lost = (
+            search_of(tmp_path, settings, executor, driver.storage, driver) for driver in (second, gone)
+        )
+        assert next(lost._jobs()) is not None
+        job = next(training._jobs())
+        assert job is not None
+        assert first.reserve(END) is None
+        gone.leave()
+        waits: list[float] = []
+
+        def finish(seconds: float) -> None:
+            waits.append(seconds)
+            training._finish(Done(job, executor.submit(job.function, job.argument("cpu")).result()))
+
+        monkeypatch.setattr(race_trials.time, "sleep", finish)
+        await_others(training._study, first)
+    assert len(waits) == 1
+    gone_trial, trained = training._study.get_trials()
+    assert (gone_trial.state, gone_trial.user_attrs["reason"]) == (TrialState.FAIL, GONE)
+    assert trained.state == TrialState.COMPLETE

@@ -34,6 +34,7 @@ from netwright.runs.storage import drivers_elsewhere, reopen
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.components import open_study
 from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.searches.race_trials import await_others
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.spaces.base import Space
@@ -72,6 +73,7 @@ def end_race(
     executor: Executor,
     follower: Follower,
     on_status: Callable[[RunStatus], None] | None,
+    driver: Driver,
 ) -> None:
     """Tests the best network and the default on the test cases. It is noted in the run how often these were opened.
 
@@ -82,13 +84,15 @@ def end_race(
         executor: runs the tests.
         follower: logs trials and epochs.
         on_status: called with the state of the run.
+        driver: this process as one that works on the study.
 
     Raises:
         RunError: no candidate has a score.
     """
-    if folder.shared_trials is not None:  # nobody trains any more
-        remove_partial(folder.shared_trials)
     study = open_study(folder, settings)
+    if folder.shared_trials is not None:
+        await_others(study, driver)
+        remove_partial(folder.shared_trials)
     records = [record_of(t) for t in study.get_trials(deepcopy=False)]
     spent = float(study.user_attrs.get(SPENT, 0.0))
     candidates = candidates_of(records)

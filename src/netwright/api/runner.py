@@ -78,7 +78,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
                 search(folder, settings, run_data, executor, follower, on_status, driver)
                 context = folder, settings, run_data, executor, follower, on_status
                 if settings.race is not None:
-                    finished = once(folder, driver, "end of the run", partial(end_race, *context))
+                    finished = once(folder, driver, "end of the run", partial(end_race, *context, driver))
                 elif comparison_hours(folder, settings) > 0:
                     finished = once(folder, driver, "final comparison", partial(compare, *context))
                 if finished:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netwright.execution.notes import say_once
-from netwright.runs.drivers import Driver
+from netwright.runs.drivers import END, Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import place_of
 from netwright.runs.status import COMPARING, FINISHED
@@ -68,7 +68,7 @@ def once(folder: RunFolder, driver: Driver, what: str, end: Callable[[], None]) 
         Whether it is made.
     """
     where = _made_in(folder, driver)
-    other = None if where else driver.reserve("comparison")
+    other = None if where else driver.reserve(END)
     if other is not None:
         say_once(f"The search has ended. The {what} is made by {other}.")
         return False

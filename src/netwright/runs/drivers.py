@@ -9,6 +9,9 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+END = "comparison"
+"""The task, see `Driver.reserve`, of the one that makes the end of a run."""
+
 
 class Driver(Protocol):
     """This process, as one that works on a study."""
@@ -45,6 +48,9 @@ class Driver(Protocol):
 
     def reserve(self, what: str) -> str | None:
         """Takes a task that only one driver may do; None if it is this driver's now, else who does it, in words."""
+
+    def ends_elsewhere(self) -> bool:
+        """Whether another driver makes the end of the run now, or it is made."""
 
     def finish(self) -> None:
         """Notes for the other drivers that the run is finished."""
@@ -95,6 +101,10 @@ class SoleDriver:
     def reserve(self, what: str) -> str | None:
         """Always granted."""
         return None
+
+    def ends_elsewhere(self) -> bool:
+        """Never."""
+        return False
 
     def finish(self) -> None:
         """Nothing to do."""

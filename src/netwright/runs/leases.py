@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from netwright.execution.notes import say_once
-from netwright.runs.drivers import new_trial
+from netwright.runs.drivers import END, new_trial
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import persistently
 
@@ -73,6 +73,11 @@ _LEAVE = "DELETE FROM netwright_leases WHERE study = :study AND driver = :driver
 _TIDY = "DELETE FROM netwright_leases WHERE study = :study AND ends < now() - interval '1 day'"
 _FINISH = "UPDATE netwright_runs SET finished = :folder WHERE study = :study AND finished IS NULL"
 _FINISHED = "SELECT finished FROM netwright_runs WHERE study = :study"
+_ENDS_ELSEWHERE = (
+    "SELECT 1 WHERE EXISTS (SELECT FROM netwright_runs WHERE study = :study AND finished IS NOT NULL) "
+    "OR EXISTS (SELECT FROM netwright_leases WHERE study = :study AND what = :what "
+    "AND ends >= now() AND driver <> :driver)"
+)
 _DRIVERS = (
     "SELECT words FROM netwright_leases WHERE study = :study AND what = driver AND ends >= now() ORDER BY 1"
 )
@@ -166,6 +171,10 @@ class LeasingDriver:
     def _holder(self, what: str) -> str:
         """Who has a lease, in words."""
         return self._scalar(_HOLDER, what=what) or "another process"
+
+    def ends_elsewhere(self) -> bool:
+        """Whether another driver makes the end of the run now, or it is made."""
+        return self._scalar(_ENDS_ELSEWHERE, what=END) is not None
 
     def finish(self) -> None:
         """Notes for the other drivers that the run is finished."""

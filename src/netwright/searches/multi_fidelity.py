@@ -34,7 +34,7 @@ from netwright.runs.trials import CONTINUES, JOINED, RUNNING, store_outcome
 from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.race import Begin, GoOn, Race, best_waiting
-from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials
+from netwright.searches.race_trials import GONE, POLL_SECONDS, UNTIL, Look, RaceTrials
 from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -52,8 +52,6 @@ REPEATS = 50
 NETWORKS_KEPT = 2
 """Of so many of its last parts a candidate keeps the networks: the last one, and a snapshot."""
 TIME_IS_UP = "the time was up"
-POLL_SECONDS = 1.0
-"""How often a search that has nothing to train looks for what the others have done."""
 
 
 @dataclass(eq=False)
@@ -212,6 +210,9 @@ class MultiFidelitySearch:
             joined = bool(self._unfinished[0].user_attrs.get(JOINED))
             return self._again(self._unfinished.pop(0), joined) if self._has_room(joined) else None
         while True:
+            if self._driver.ends_elsewhere():
+                self._others = 0
+                return None
             look = self._trials.look({part.trial._trial_id for part in self._running})
             self._others = len(look.others)
             lapsed = self._trials.take_up(look, self._fits)

@@ -11,6 +11,7 @@ left. So a driver that was only cut off spoils nothing, and its late result is d
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,8 @@ UNTIL = "until_seconds"
 that a new candidate gets.
 """
 GONE = "the process that trained it is gone"
+POLL_SECONDS = 1.0
+"""How often a process that has nothing to train looks for what the others have done."""
 
 
 @dataclass(frozen=True)
@@ -221,3 +224,19 @@ class RaceTrials:
         with contextlib.suppress(StopIteration):
             return next(outcomes).cost
         return None
+
+
+def await_others(study: optuna.Study, driver: Driver) -> None:
+    """Waits for parts that other drivers began before they knew that this one makes the end.
+
+    Args:
+        study: of the run, of which no part is this driver's.
+        driver: this process.
+    """
+    while unfinished := [t._trial_id for t in study.get_trials(deepcopy=False) if not t.state.is_finished()]:
+        taken = driver.take_up(unfinished)
+        if taken is None:
+            time.sleep(POLL_SECONDS)
+        else:
+            stop_trial(study, optuna.Trial(study, taken), GONE)
+            driver.release(taken)
