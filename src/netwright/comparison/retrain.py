@@ -205,8 +205,8 @@ class FinalComparison:
 
         A network of the user's own has the user's own weights.
         """
-        start = self._settings.start_from
-        return entry.name == SEARCHED or (entry.name == ORIGINAL and start is not None and not start.choices)
+        start, network = self._settings.start_from, entry.name.partition("/")[0]  # with whatever seed
+        return network == SEARCHED or (network == ORIGINAL and start is not None and not start.choices)
 
     def _job(self, entry: Entry, share: float | None, device: str) -> ContestantJob:
         settings = self._settings

@@ -12,6 +12,7 @@ from netwright.files import read_json
 from netwright.models.store import ARCHITECTURE, ENSEMBLE, FOLDS
 from netwright.runs.candidates import candidates_of
 from netwright.runs.folder import RunFolder, open_run_folder
+from netwright.runs.results import winner_folder
 from netwright.runs.status import FINISHED
 from netwright.runs.trials import TrialRecord, load_trials, record_of
 from netwright.settings import RunSettings
@@ -101,6 +102,6 @@ def _weights(folder: RunFolder, trained: list[TrialRecord], chosen: dict[str, An
     if chosen == best.choice:
         architecture = read_json(folder.winner / ARCHITECTURE)
         if not {ENSEMBLE, FOLDS} & architecture.keys() and architecture.get("reference") is None:
-            yield folder.winner / WEIGHTS
+            yield winner_folder(folder) / WEIGHTS
     yield folder.trained(best.number) / WEIGHTS
     yield folder.trial(best.number) / WEIGHTS
