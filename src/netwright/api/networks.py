@@ -12,6 +12,7 @@ from netwright.files import remove_partial
 from netwright.models.export.base import ExportData
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder, held
+from netwright.runs.front import TRAINED
 from netwright.runs.results import winner_folder
 from netwright.runs.start import start_weights
 from netwright.runs.trials import TrialRecord, best_of
@@ -130,6 +131,7 @@ def train_trial(
     folder.require_within()
     with held(own.with_suffix(".lock"), own):
         remove_partial(own)
+        (own / TRAINED).unlink(missing_ok=True)  # of a training as a member of the front, if there was one
         return train_alone(job, on_epoch)
 
 
