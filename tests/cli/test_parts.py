@@ -16,6 +16,7 @@ from netwright.settings import override, parse_settings
 from netwright.spaces import SPACES
 from netwright.strategies.makers import PROPOSERS
 from netwright_tests import EXECUTABLE, SMALL
+from planning.steps import resolve
 from processes import searching, wait_until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -37,6 +38,14 @@ def test_the_options_take_the_place_of_the_recipes_parts() -> None:
     kept = resolved("marl-unet", strategy="q-learning", assignments=["strategy.variant=published"])
     assert kept.strategy.model_dump() == {"name": "q-learning", "variant": "published"}
     assert kept.space.options == {"up_kernel": 3}
+
+
+@pytest.mark.parametrize("given", [{"objective": "accuracy"}, {"maximize": ["accuracy"]}])
+def test_a_single_metric_takes_the_place_of_the_recipes_objective(given: dict[str, Any], shapes: Path) -> None:
+    """However it is given; a cost that the user weighs stays."""
+    for assignments, words in (([], "accuracy"), (["objective.costs.size_mb=0.5"], "1 x accuracy - 0.5 x size_mb")):
+        user = read_user_settings(map_label=None, assignments=assignments, **given)
+        assert resolve(shapes, "marl-vgg16", user).objective.words() == words
 
 
 def test_set_refines_what_an_option_chose() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netwright.errors import SettingsError
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
@@ -16,14 +18,20 @@ ONE = {
 """What a recipe may set to make one objective of several, without effect."""
 
 
-def asks_for_front(user: UserSettings) -> bool:
-    """Whether the user named several objectives."""
+def named_objectives(user: UserSettings) -> tuple[Any, Any]:
+    """What the user gave to be maximised and minimised, not checked yet; empty where that is nothing."""
     values = user.values()
     table = values.get("objective")
     named = table if isinstance(table, dict) else {}
     higher, lower = (
         values.get(f"objective.{name}", named.get(name)) or () for name in ("maximize", "minimize")
     )
+    return higher, lower
+
+
+def asks_for_front(user: UserSettings) -> bool:
+    """Whether the user named several objectives."""
+    higher, lower = named_objectives(user)
     return bool(lower) or (isinstance(higher, list | tuple) and len(higher) > 1)
 
 

@@ -11,7 +11,7 @@ from netwright.execution.notes import say_once
 from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
-from netwright.planning.objectives import ONE, asks_for_front
+from netwright.planning.objectives import ONE, asks_for_front, named_objectives
 from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
 from netwright.runs.folder import open_run_folder
@@ -55,7 +55,7 @@ def first_draft(dataset: Path, recipe: str | None, user: UserSettings) -> Draft:
     warn_of_old_names(user.assignments or {})
     draft = Draft.begin(_begin_with(dataset, recipe, user), user.user_set())
     _require_race(draft)
-    if asks_for_front(user):
+    if any(named_objectives(user)):
         draft.choose(ONE)
     draft.change(user.values())
     return draft
