@@ -54,7 +54,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[CandidateJob]:
     return asked
 
 
-def test_the_choice_sets_the_training_and_members_of_the_front_are_trained_once(run: Run, jobs: list[CandidateJob]) -> None:
+def test_choices_set_the_training_and_members_are_trained_once(run: Run, jobs: list[CandidateJob]) -> None:
     run.train(0, epochs=3)
     assert [number for number, _ in run.train_pareto(epochs=3)] == [1, 0]
     space, trials = make_space(run.settings.space), run.trials

@@ -41,9 +41,14 @@ def test_the_options_take_the_place_of_the_recipes_parts() -> None:
 
 
 @pytest.mark.parametrize("given", [{"objective": "accuracy"}, {"maximize": ["accuracy"]}])
-def test_a_single_metric_takes_the_place_of_the_recipes_objective(given: dict[str, Any], shapes: Path) -> None:
+def test_a_single_metric_takes_the_place_of_the_recipes_objective(
+    given: dict[str, Any], shapes: Path
+) -> None:
     """However it is given; a cost that the user weighs stays."""
-    for assignments, words in (([], "accuracy"), (["objective.costs.size_mb=0.5"], "1 x accuracy - 0.5 x size_mb")):
+    for assignments, words in (
+        ([], "accuracy"),
+        (["objective.costs.size_mb=0.5"], "1 x accuracy - 0.5 x size_mb"),
+    ):
         user = read_user_settings(map_label=None, assignments=assignments, **given)
         assert resolve(shapes, "marl-vgg16", user).objective.words() == words
 
