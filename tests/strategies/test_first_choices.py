@@ -3,6 +3,7 @@
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import NSGAIISampler
 
 from netwright.settings import SpecSettings
 from netwright.strategies.makers import PROPOSERS, make_sampler
@@ -72,3 +73,13 @@ def test_the_best_of_them_is_where_a_strategy_starts():
     spec = SpecSettings(name="policy-gradient", first="start")
     assert make_sampler(spec, Space(), 0, FIRST).strategy.settings["first"] == FIRST[0]
     assert make_sampler(spec, Space(), 0).strategy.settings["first"] == Space().starting_choice()
+
+
+def test_they_may_be_parents_in_a_genetic_algorithm():
+    """Optuna chooses the parents from a generation, to which they belong, too."""
+    sampler = make_sampler(SpecSettings(name="nsga-ii", population_size=4), Space(), 0, FIRST)
+    study = optuna.create_study(sampler=sampler, direction="maximize")
+    for _ in range(5):
+        study.tell(asked(study), 0.5)
+    generation = NSGAIISampler(population_size=4).get_population(study, 0)
+    assert [trial.number for trial in generation] == [0, 1, 2, 3]

@@ -59,14 +59,13 @@ class SeededSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The sampler's proposal; empty during the random start."""
-        given = self._given(study, trial)
-        if given is not None:
-            return given
         sampler = self._sampler(trial)
         if isinstance(sampler, BaseGASampler):
-            # The storage lists parents in another order than they were selected in: store them first.
+            # The storage lists parents in another order than they were selected in: store them first. A given choice
+            # needs a generation, too, or it would never be a parent.
             sampler.get_parent_population(study, sampler.get_trial_generation(study, trial))
-        return sampler.sample_relative(study, trial, search_space)
+        given = self._given(study, trial)
+        return sampler.sample_relative(study, trial, search_space) if given is None else given
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
