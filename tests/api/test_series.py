@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from netwright.api.series import Series, create_series, open_series, runs_in
-from netwright.errors import FolderTaken, RunError, SettingsError
+from netwright.errors import FolderTaken, RunError, SettingsError, SettingsWarning
 from netwright.planning.user_settings import UserSettings
 from netwright.report.summaries import SEARCHED
 from netwright.runs.results import read_results
@@ -101,6 +101,16 @@ def test_what_a_file_leaves_open_is_drawn_for_each_run(dataset: Path, tmp_path: 
     runs = [series._run(number, trust_code=False) for number in range(1, 5)]
     assert all(run.folder.splits().test == (NAMES[3],) for run in runs)
     assert len({run.folder.splits().validation for run in runs}) > 1
+
+
+def test_it_is_told_that_a_start_from_another_run_leaves_no_other_test_cases(
+    dataset: Path, finished_run: Path, tmp_path: Path
+) -> None:
+    started = {**(FEW.assignments or {}), "start_from.path": str(finished_run)}
+    with pytest.warns(SettingsWarning, match="All runs have the same test cases"):
+        series = create_series(dataset, "segnas4", replace(FEW, assignments=started), tmp_path / "series", 2)
+    splits = [series._run(number, trust_code=False).folder.splits() for number in (1, 2)]
+    assert splits[0] == splits[1]
 
 
 def test_a_series_without_a_comparison_ends_well_and_a_damaged_one_is_told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from netwright.api.folds import create_first_fold, keep_ensemble
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus
 from netwright.data.split_file import read_split_file
-from netwright.errors import RunError, SettingsError
+from netwright.errors import RunError, SettingsError, SettingsWarning
 from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.runs import compare_runs
@@ -167,7 +168,14 @@ def create_series(
     else:
         plan = SeriesPlan(splits, *_parts_given(user, splits))
         given = dict(user.assignments or {}) | ({} if plan.fold is None else {"dataset.fold": plan.fold})
-        create_run(dataset, recipe, replace(user, assignments=given), first, on_stage)
+        made = create_run(dataset, recipe, replace(user, assignments=given), first, on_stage).settings
+        if made.start_from is not None and plan.split_file is None and made.dataset.split_file is not None:
+            warnings.warn(
+                f"All runs have the same test cases, since cases keep the part that they have in "
+                f"{made.start_from.name} (--start-from): the runs differ in their seeds alone.",
+                SettingsWarning,
+                stacklevel=2,
+            )
     write_json(root / SERIES, asdict(plan))
     return Series(root, plan)
 
