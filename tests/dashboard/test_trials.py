@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+import yaml
 from optuna.storages import RDBStorage
 
 from browser import CHROMIUM, browser
@@ -124,6 +125,26 @@ def test_a_picture_that_cannot_be_made_says_why(
     assert (drawn[0], drawn[1]["Content-Type"]) == ("200 OK", "image/svg+xml")
     assert b"No picture" in drawn[2]
     assert b"/gone" in drawn[2]
+    pages.close()
+
+
+def test_another_pages_address_runs_no_code_that_a_run_names(shown: Shown, tmp_path: Path) -> None:
+    """A browser that somebody else's page makes ask for the picture of a network that the user's own code builds."""
+    run = shutil.copytree(shown.run, tmp_path / "own")
+    (tmp_path / "theirs.py").write_text(
+        "import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\n"
+    )
+    settings = yaml.safe_load((run / "run.yaml").read_text())
+    given = {"name": "own", "code": "theirs:Space", "folder": str(tmp_path)}
+    settings["space"] |= given
+    (run / "run.yaml").write_text(yaml.safe_dump(settings))
+    pages = Pages(open_run_folder(run), "dice")
+    pages.refresh()
+    own = Shown(run, pages, 0)
+    best = own.study()["best_trials"][0]
+    assert "validation.png" not in {one["filename"] for one in best["artifacts"]}
+    assert own.get(f"/artifacts/1/{best['trial_id']}/e-{best['number']:x}-0")[0].startswith("4")
+    assert not (tmp_path / "theirs.ran").exists()
     pages.close()
 
 

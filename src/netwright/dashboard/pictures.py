@@ -90,6 +90,17 @@ class TrialPictures:
         match = _ID.fullmatch(picture)
         return None if match is None else int(match[2], 16)
 
+    def shows(self, picture: str, record: TrialRecord) -> bool:
+        """Whether a trial has a picture of this kind, now or in a page that is older than the file it is drawn from.
+
+        Others are not drawn, as any page can make a browser ask for them: some would need code that a run names.
+
+        Args:
+            picture: the id.
+            record: of the trial.
+        """
+        return picture[0] in {own[0] for own in self.of(record)}
+
     def draw(self, picture: str, record: TrialRecord) -> Drawn:
         """A picture, or in its place the reason in words why there is none.
 

@@ -68,7 +68,7 @@ class ShownTrials:
         match = _PICTURE.fullmatch(path)
         number = None if match is None else self._pictures.number_of(match[3])
         record = None if number is None else copy.record(number)
-        if match is None or record is None:
+        if match is None or record is None or not self._pictures.shows(match[3], record):
             return None
         return self._pictures.draw(match[3], record)
 
