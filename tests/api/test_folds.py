@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,6 +64,17 @@ def untrained(series: Series) -> list[Run]:
         write_json(run.folder.winner / RESULT, {**entry, "outcome": outcome, **results})
         write_json(run.folder.root / FINISHED, {"finished": float(number)})
     return runs
+
+
+def trained_again(run: Run) -> None:
+    """The run as if its network came from a training with a second seed, after the first had failed."""
+    first, second = run.folder.winner, run.folder.root / "second"
+    shutil.copytree(first, second)
+    (first / WEIGHTS).unlink()
+    result = read_json(first / RESULT)
+    write_json(first / RESULT, {**result, "outcome": {**result["outcome"], "status": Status.CRASHED}})
+    second.rename(first / "seed-2")
+    write_json(run.folder.root / FINISHED, {"finished": 1e12})
 
 
 def test_an_ensemble_of_folds_gets_pictures_as_each_network_was_trained_on(
@@ -138,8 +150,14 @@ def test_volumes_are_segmented_by_the_mean_of_the_folds(dataset: Path, tmp_path:
     written = together.folder.settings_file.stat().st_mtime_ns
     series.resume()
     assert together.folder.settings_file.stat().st_mtime_ns == written, "what was finished stays"
-    (runs[1].folder.winner / WEIGHTS).unlink()
-    write_json(runs[1].folder.root / FINISHED, {"finished": 1e12})
+    trained_again(runs[1])
+    series.resume()
+    assert together.folder.settings_file.stat().st_mtime_ns > written, (
+        "of the second training, as the first failed"
+    )
+    np.testing.assert_allclose(together.network().probabilities(image), np.mean(members, 0), atol=1e-5)
+    (runs[1].folder.winner / "seed-2" / WEIGHTS).unlink()
+    write_json(runs[1].folder.root / FINISHED, {"finished": 2e12})
     together.folder.report.unlink()
     with pytest.raises(RunError, match="fold-2 has no trained network"):
         series.resume()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from safetensors.numpy import load_file
 
 from comparison.test_retrain import run_of_one_trial, settings_of
 from netwright.api.run import Run
+from netwright.cli.tables import end_lines
 from netwright.comparison.contestants import Entry, trainings
 from netwright.errors import SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.comparison import mean_scores, verdict_of
+from netwright.runs.folder import RunFolder
 from netwright.runs.results import trainings_of, used_training
 from netwright.runs.status import FINISHED, read_status
 from planning.steps import resolve
@@ -78,6 +81,19 @@ def test_which_training_is_used(first: float | None, second: float | None, used:
     assert used_training(both, settings_of("segnas4", objective="dice")) == used
     seen = settings_of("segnas4", objective="dice", train__cases="training+validation")
     assert used_training(both, seen) == (2 if first is None else 1), "validation cases judge nothing then"
+
+
+def test_where_the_first_training_failed_the_second_is_used(run: Run, tmp_path: Path) -> None:
+    own = RunFolder(shutil.copytree(run.folder.root, tmp_path / "failed"))
+    result = json.loads((own.winner / "result.json").read_text())
+    result |= {"outcome": {**result["outcome"], "status": "crashed"}, "scores": {}}
+    (own.winner / "result.json").write_text(json.dumps(result))
+    (own.winner / "weights.safetensors").unlink()
+    failed = Run(own)
+    assert failed.saved().folder == own.winner / "seed-2"
+    told = "\n".join(end_lines(failed))
+    assert "1 of its 2 trainings failed. Used is training 2" in told
+    assert "train it" not in told, "it is trained"
 
 
 @pytest.mark.slow  # how resumption decides is tested by test_retrain.py, too

@@ -79,6 +79,22 @@ def test_choices_weights_and_parts_are_taken_over(finished_run, more):
     assert any("tensors" in text for text in draft.start_from.told)
 
 
+def test_of_a_run_with_several_trainings_of_its_winner_the_used_one_is_taken(finished_run, more, tmp_path):
+    """The second is the best on the validation cases, and the first has failed."""
+    source = shutil.copytree(finished_run, tmp_path / "source")
+    second = shutil.copytree(source / "winner", tmp_path / "second")
+    result = json.loads((second / "result.json").read_text())
+    result["outcome"]["status"] = "crashed"
+    (source / "winner" / "result.json").write_text(json.dumps(result))
+    for name in ("weights.safetensors", "architecture.json"):
+        (source / "winner" / name).unlink()
+    second.rename(source / "winner" / "seed-2")
+    draft, context, _ = started(source, more)
+    used = source / "winner" / "seed-2"
+    assert context.start_weights == used / "weights.safetensors"
+    assert draft.start_from.choices[0] == json.loads((used / "architecture.json").read_text())["choice"]
+
+
 def test_the_weights_are_copied_and_the_run_needs_no_other_folder(finished_run, dataset, tmp_path):
     source = shutil.copytree(finished_run, tmp_path / "source")
     user = UserSettings(assignments={**SMALL, "start_from.path": str(source)})

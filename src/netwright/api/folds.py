@@ -111,7 +111,7 @@ def keep_ensemble(root: Path, runs: Sequence[Run]) -> None:
     if finished.exists() and read_json(finished)["finished"] > ended:
         return
     first.code()
-    lacking = next((run for run in runs if not (run.folder.winner / WEIGHTS).exists()), None)
+    lacking = next((run for run in runs if not (winner_folder(run.folder) / WEIGHTS).exists()), None)
     if lacking is not None:
         raise RunError(
             f"{lacking.folder.root} has no trained network, so there is no ensemble of all folds. Its report says why."

@@ -17,6 +17,7 @@ from netwright.planning.one_shot_cost import OneShotPlan
 from netwright.planning.race import disk_mb
 from netwright.report import formatting
 from netwright.report.metrics import metric_named
+from netwright.runs.results import winner_folder
 from netwright.settings import RunSettings
 from netwright.tasks import task_of_metric
 from netwright.tasks.base import Postprocessing
@@ -47,7 +48,7 @@ def end_lines(run: Any) -> Iterator[str]:
     yield ""
     yield from verdict_of(run.folder, run.settings)
     yield f"report   {run.folder.report}"
-    if not (run.folder.winner / WEIGHTS).exists():
+    if not (winner_folder(run.folder) / WEIGHTS).exists():
         yield f"train it {command('train', root)}"
     yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(run.settings))}"
 

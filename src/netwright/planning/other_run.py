@@ -92,7 +92,7 @@ def _ranked(records: list[TrialRecord], *, race: bool) -> list[TrialRecord]:
 
 
 def _winners_choice(folder: RunFolder) -> dict[str, Any] | None:
-    path = folder.winner / ARCHITECTURE
+    path = winner_folder(folder) / ARCHITECTURE
     return None if not path.exists() else read_json(path).get("choice")
 
 
@@ -100,8 +100,9 @@ def _weights(folder: RunFolder, trained: list[TrialRecord], chosen: dict[str, An
     """Where the weights of the best network may be, those of the longest training first."""
     best = trained[0]
     if chosen == best.choice:
-        architecture = read_json(folder.winner / ARCHITECTURE)
+        winner = winner_folder(folder)
+        architecture = read_json(winner / ARCHITECTURE)
         if not {ENSEMBLE, FOLDS} & architecture.keys() and architecture.get("reference") is None:
-            yield winner_folder(folder) / WEIGHTS
+            yield winner / WEIGHTS
     yield folder.trained(best.number) / WEIGHTS
     yield folder.trial(best.number) / WEIGHTS
