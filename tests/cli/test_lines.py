@@ -197,6 +197,8 @@ def test_the_comparison_tells_how_long_it_takes(
         write_json(folder.root / COMPARING, comparison)
         lines = status_lines(read_status(folder))
     assert f"comparing: 0 of 1 networks retrained and tested, {words}" in lines[-1]
+    cut_off = status_lines(read_status(folder))
+    assert cut_off[-1] == "now    stopped at 0 of 1 networks retrained and tested"
 
 
 def run_of_one_trial(root: Path, objective: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from netwright.report import formatting
 from netwright.report.metrics import reward_words
 from netwright.runs.candidates import RaceStatus
-from netwright.runs.status import RunStatus, SharedStatus
+from netwright.runs.status import Comparison, RunStatus, SharedStatus
 
 BAR = 26
 NARROWEST = 6
@@ -47,6 +47,8 @@ def status_lines(status: RunStatus, columns: int = 80) -> list[str]:
     lines += [f"{'by' if number == 0 else '':6} {driver}" for number, driver in enumerate(status.drivers)]
     if status.comparison is not None and status.phase == "comparing":
         lines.append(_comparison(status))
+    if status.comparison is not None and status.phase == "stopped":
+        lines.append(f"now    stopped at {_done(status.comparison)}")
     return lines
 
 
@@ -89,15 +91,22 @@ def _running(trial: Any) -> str:
     return f"trial {trial.number} epoch {trial.epoch}/{planned}{reward}"
 
 
+def _retrains(comparison: Comparison) -> bool:
+    return comparison.share_seconds is not None or comparison.epochs is not None
+
+
+def _done(comparison: Comparison) -> str:
+    several = any("/" in name for name in comparison.entries)
+    what = "trainings" if several else "networks"
+    verb = "done and " * several or "retrained and " * _retrains(comparison)
+    return f"{len(comparison.done)} of {len(comparison.entries)} {what} {verb}tested"
+
+
 def _comparison(status: RunStatus) -> str:
     comparison = status.comparison
     assert comparison is not None
-    retrained = comparison.share_seconds is not None or comparison.epochs is not None
-    several = any("/" in name for name in comparison.entries)
-    what = "trainings" if several else "networks"
-    verb = "done and " * several or "retrained and " * retrained
-    done = f"{len(comparison.done)} of {len(comparison.entries)} {what} {verb}tested"
-    if not retrained:
+    done = _done(comparison)
+    if not _retrains(comparison):
         return f"now    {done}"
     if not comparison.running:
         return f"now    {done}; writing the report"
