@@ -222,3 +222,12 @@ def test_the_trainings_are_told_and_which_is_used() -> None:
     failed = replace(searched.trainings[0], status="diverged", scores={})
     told = verdict_sentences([replace(searched, trainings=(failed, *searched.trainings[1:]))], LABELS)[0]
     assert "1 of its 3 trainings failed." in told
+
+
+def test_the_interval_of_a_difference_stays_within_what_the_metric_can_differ_by() -> None:
+    """Student's t for two trainings goes far beyond."""
+    mine, theirs = (
+        replace(one, trainings=one.trainings[:2])
+        for one in (with_seeds("searched", 0.0, 0.1), with_seeds("plain", -0.02, 0.2))
+    )
+    assert "(95 % interval −1.000 to +1.000 over cases" in verdict_sentences([mine, theirs], LABELS)[1]

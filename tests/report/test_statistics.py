@@ -217,3 +217,9 @@ def test_an_interval_over_cases_and_seeds_covers_the_mean_as_often_as_it_says() 
 def test_a_single_training_leaves_the_interval_as_it_is() -> None:
     values = np.random.default_rng(4).beta(8, 2, 30)
     assert bootstrap_interval(values, trainings=[[0.8]]) == bootstrap_interval(values)
+
+
+def test_a_training_without_a_score_adds_nothing() -> None:
+    cases = np.random.default_rng(0).uniform(0.5, 1.0, 12)
+    known = bootstrap_interval(cases, trainings=[[0.7, 0.8, 0.9]])
+    assert bootstrap_interval(cases, trainings=[[0.7, 0.8, float("nan"), 0.9]]) == known

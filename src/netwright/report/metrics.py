@@ -65,8 +65,7 @@ class Metric:
 
     def interval(self, low: float, high: float) -> str:
         """``0.876–0.891``, ``90.2–92.1 %`` or ``23.9–24.8 dB``; empty where there is no interval."""
-        if not (self.unit or self.column):  # what is resampled or drawn may leave 0 to 1, the metric may not
-            low, high = (value if math.isnan(value) else min(max(value, 0.0), 1.0) for value in (low, high))
+        low, high = self._possible(low, high, least=0.0)
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
         if self.classifies:
@@ -79,8 +78,15 @@ class Metric:
             return f"{formatting.signed(value, 2)} {self.unit}"
         return f"{formatting.signed(100 * value, 1)} points" if self.classifies else formatting.signed(value)
 
+    def _possible(self, low: float, high: float, *, least: float) -> tuple[float, float]:
+        """What of an interval is not below the least value, nor above 1: what is resampled or drawn may leave it."""
+        if self.unit or self.column or math.isnan(low) or math.isnan(high):
+            return low, high
+        return max(low, least), min(high, 1.0)
+
     def difference_interval(self, low: float, high: float) -> str:
         """The interval of a difference; with "to" where a minus sign would be misread."""
+        low, high = self._possible(low, high, least=-1.0)
         if math.isnan(low) or math.isnan(high) or not (self.classifies or self.unit):
             return formatting.interval(low, high)
         factor, digits = (1, 2) if self.unit else (100, 1)

@@ -91,12 +91,14 @@ def seed_noise(
     freedom, times s / sqrt(n). Of two networks, both are drawn (Behrens and Fisher's problem).
 
     Args:
-        trainings: for each network, the mean score of each of its trainings. A single one adds nothing.
+        trainings: for each network, the mean score of each of its trainings. A single one adds nothing, nor does a
+            NaN.
         resamples: how many draws.
         generator: of random numbers.
     """
     noise = np.zeros(resamples)
-    for means in trainings:
+    for network in trainings:
+        means = [mean for mean in network if not np.isnan(mean)]
         if len(means) > 1:
             error = np.std(means, ddof=1) / np.sqrt(len(means))
             noise += error * generator.standard_t(len(means) - 1, resamples)

@@ -185,9 +185,7 @@ def estimate(
     """
     values = list(scores.values())
     means = tuple(mean_known(own.values()) for own in trainings)
-    low, high = bootstrap_interval(
-        value_a_group(values, groups_of(scores, groups)), trainings=[[m for m in means if not math.isnan(m)]]
-    )
+    low, high = bootstrap_interval(value_a_group(values, groups_of(scores, groups)), trainings=[means])
     return Estimate(mean_known(values), low, high, means)
 
 

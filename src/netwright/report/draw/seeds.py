@@ -30,9 +30,10 @@ def seed_blocks(comparison: Comparison) -> Iterator[Block]:
     yield Sentences(
         (
             f"Each training had another seed. Its {metric.name} is the mean over the test {metric.cases}; below it, "
-            "that of the validation cases. The best training there, in bold, is the one that is used, and that times, "
-            "curves and pictures are of. The deviation is that of trainings (n - 1 in the denominator). The interval: "
-            f"resampled {metric.cases}, plus Student's t for the trainings.",
+            "that of the validation cases. The best training there is the one that is used; that of the searched "
+            "network is in bold. All but the scores here and above is of it: times, distances, curves and pictures. "
+            f"The deviation is that of trainings (n - 1 in the denominator). The interval: resampled {metric.cases}, "
+            "plus Student's t for the trainings.",
         ),
         "caption",
     )
