@@ -142,7 +142,7 @@ def require_same_labels(predictor: Any, image: Path, ours: Path, theirs: Path) -
 def margins(predictor: Any, image: Path) -> Any:
     """By how much the two best probabilities of each voxel of a file differ, for regions from a half."""
     read = read_image([image])
-    prepared = predictor._prepared(read, [image])
+    prepared = predictor.prepared(read, [image])
     geometry = prepared.geometry
     steps = [1 / scale for scale in geometry.scale]
     targets = geometry._placement.targets(read.grid.canonical_shape)

@@ -224,7 +224,7 @@ def test_too_little_memory_for_the_crf_is_told_before_anything_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = saved_case(tmp_path)
-    monkeypatch.setattr("netwright.tasks.segmentation.predictor.memory_mb", lambda *_: 1e12)
+    monkeypatch.setattr("netwright.tasks.segmentation.segmenting.memory_mb", lambda *_: 1e12)
     segmenter = replace(thresholds(crf=SMOOTHING), network=Untouched())
     for use in (
         lambda: segmenter.predict(tmp_path / "image.nii.gz", tmp_path / "out"),

@@ -279,7 +279,7 @@ def test_a_prediction_sees_the_scan_s_slices_and_fills_the_scan(tmp_path):
     assert prepare_volume(volume, [tmp_path], settings).image.shape == (1, 16, 16, 8)
     network = Recorded()
     segmenter = Segmenter(network, SegmentationTask(1, ("a",), (16, 16)), (0, 1), settings, CPU, slice_axis=2)
-    found = segmenter._segment(segmenter._prepared(volume, [tmp_path]), [tmp_path]).labels
+    found = segmenter.segment(segmenter.prepared(volume, [tmp_path]), [tmp_path]).labels
     assert len(network.seen) == 5
     assert found.shape == (16, 16, 9)
     assert found.all()
