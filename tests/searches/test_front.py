@@ -105,7 +105,14 @@ def test_the_dominated_share_is_the_scaled_hypervolume(rows: list[tuple[int, int
     if all(spans):
         costs = np.column_stack([(score.max() - score) / spans[0], (size - size.min()) / spans[1]])
         for number, share in enumerate(shares, start=1):
-            assert share == pytest.approx(hypervolume(costs[:number], (1.0, 1.0)))
+            assert share == pytest.approx(hypervolume(costs[:number], (1.1, 1.1)) / 1.1**2)
+
+
+def test_the_ends_of_a_front_count() -> None:
+    """The best of one objective is the worst of the other, and yet better than without it."""
+    objective = ObjectiveSettings(metric="dice", minimize=("parameters",))
+    first, second = dominated_share([(0.7, 1000), (0.5, 500)], objective)
+    assert 0 < first < second
 
 
 def test_a_server_tells_the_same_front(tmp_path: Path, postgresql: PostgreSQL) -> None:

@@ -13,6 +13,8 @@ from netwright.runs.trials import TrialRecord
 
 TRAINED = "front.json"
 """In the folder of a member that was trained with the full protocol: what was asked for, and the outcome."""
+BEYOND = 0.1
+"""How far beyond the worst value the hypervolume reaches, in units of the range of an objective."""
 
 
 def front_of(records: Iterable[TrialRecord], objective: ObjectiveSettings) -> list[TrialRecord]:
@@ -36,7 +38,8 @@ def front_indices(values: Sequence[Sequence[float]], objective: ObjectiveSetting
 
 
 def dominated_share(values: Sequence[Sequence[float]], objective: ObjectiveSettings) -> list[float]:
-    """The hypervolume after each trial, as a share of the box between the worst and the best value of each objective.
+    """The hypervolume after each trial, as a share of the box from the best value of each objective to `BEYOND` the
+    worst, so that the ends of the front count, too.
 
     An objective that is the same in all trials does not count.
 
@@ -52,6 +55,7 @@ def dominated_share(values: Sequence[Sequence[float]], objective: ObjectiveSetti
     if not differ.any():
         return [1.0] * len(costs)
     scaled = (costs[:, differ] - low[differ]) / (high - low)[differ]
+    bound = np.full(scaled.shape[1], 1 + BEYOND)
     kept: list[int] = []
     shares: list[float] = []
     for index in range(len(scaled)):
@@ -59,7 +63,7 @@ def dominated_share(values: Sequence[Sequence[float]], objective: ObjectiveSetti
         if not beaten:
             kept = [other for other in kept if not (scaled[index] <= scaled[other]).all()] + [index]
         again = beaten and shares
-        shares.append(shares[-1] if again else hypervolume(scaled[kept], np.ones(scaled.shape[1])))
+        shares.append(shares[-1] if again else hypervolume(scaled[kept], bound) / float(bound.prod()))
     return shares
 
 

@@ -17,8 +17,9 @@ FRONT_CAPTION = (
     "objective and better in one."
 )
 HYPERVOLUME_CAPTION = (
-    "How much the front dominates after each trial, as a share of what lies between the worst and the best value of "
-    "each objective (hypervolume). The search still finds better networks where the line rises."
+    "How much the front dominates after each trial (hypervolume), as a share of what lies between the best value of "
+    "each objective and a tenth of its range beyond the worst. The search still finds better networks where the line "
+    "rises."
 )
 PANEL = 330
 """The height of a panel, in pixels."""
