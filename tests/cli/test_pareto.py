@@ -50,7 +50,13 @@ def test_the_front_is_told_everywhere(front_run: Path, netwright: Command) -> No
     assert json.loads(status.stdout)["front"] == len(front)
     assert f"front  {len(front)} network" in netwright("status", front_run).stdout
     page = (front_run / "report.html").read_text()
-    for words in ("The Pareto front", "Hypervolume", "accuracy, in the search", "front.csv"):
+    for words in (
+        "accuracy (maximised), parameters (minimised)",
+        "The Pareto front",
+        "Hypervolume",
+        "accuracy, in the search",
+        "front.csv",
+    ):
         assert words in page
 
 

@@ -38,7 +38,9 @@ def status_lines(status: RunStatus, columns: int = 80) -> list[str]:
         lines.append(f"best   {best_words(best)}   {_origin(status)}   {best['choice']}   {size} parameters")
     if status.front is not None and status.best is not None:
         lines.append(
-            f"front  {status.front} network{'s' * (status.front != 1)}, none of which another one beats"
+            "front  1 network, which no other one beats"
+            if status.front == 1
+            else f"front  {status.front} networks, none of which another one beats"
         )
     if status.race is not None and status.race.default_reward is not None:
         lines.append(_default(status.race))

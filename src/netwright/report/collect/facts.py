@@ -107,6 +107,15 @@ def _resumptions(folder: RunFolder) -> Any:
     return read_json(file) if file.exists() else []
 
 
+def _goal(settings: RunSettings) -> tuple[str, str]:
+    """What the search goes by."""
+    objective = settings.objective
+    if not objective.several:
+        return "reward", objective.words()
+    ways = ("maximised" if sign > 0 else "minimised" for sign in objective.signs)
+    return "objectives", ", ".join(f"{name} ({way})" for name, way in zip(objective.names, ways, strict=True))
+
+
 def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
     training = settings.training
     length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
@@ -114,7 +123,7 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
         length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
     if settings.race is not None:
         return (
-            ("reward", settings.objective.words()),
+            _goal(settings),
             ("budget", f"{settings.budget.hours:g} h for all of it"),
             ("each candidate", f"a training that goes on in parts; who does: {settings.race.rule}"),
             ("parts trained", str(trials)),
@@ -123,7 +132,7 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
     budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
     return (
-        ("reward", settings.objective.words()),
+        _goal(settings),
         ("budget", " or ".join(budget) or "none"),
         (
             "each candidate",
