@@ -33,13 +33,14 @@ class Spec(Protocol):
         """The keyword arguments of its maker."""
 
 
-def entry_of(kind: str, registry: Mapping[str, Entry], name: str) -> Entry:
+def entry_of(kind: str, registry: Mapping[str, Entry], name: str, own: str = "") -> Entry:
     """The entry with that name.
 
     Args:
         kind: what the entries are, in one word, for the message.
         registry: the entries by name.
         name: to look up.
+        own: how one of the user's own is named instead, a sentence for the message.
 
     Raises:
         SettingsError: there is none; the message offers others.
@@ -47,7 +48,8 @@ def entry_of(kind: str, registry: Mapping[str, Entry], name: str) -> Entry:
     if name not in registry:
         near = difflib.get_close_matches(name, registry, n=1)
         advice = f"Did you mean {near[0]}? " if near else ""
-        raise SettingsError(f"There is no {kind} {name!r}. {advice}There are: {', '.join(registry)}.")
+        there = f"There is no {kind} {name!r}. {advice}There are: {', '.join(registry)}."
+        raise SettingsError(f"{there} {own}".rstrip())
     return registry[name]
 
 

@@ -54,6 +54,14 @@ def test_a_space_is_made_by_its_name() -> None:
             r"distributions\(\) of .* has 'depth' without one",
         ),
         ("Other = 1\n", "has no 'Mine'"),
+        (
+            "class Mine:\n    def __init__(self): raise KeyError('depth')\n",
+            r"Mine cannot be made: KeyError: 'depth' \(.*space_6.py, line 2\)",
+        ),
+        (
+            "from tiny_spaces import Stack\nclass Mine(Stack):\n    def distributions(self): return 1 / 0\n",
+            r"distributions\(\) or starting_choice\(\) of .* failed: ZeroDivisionError: .*, line 3\)",
+        ),
     ],
 )
 def test_what_is_no_space_is_refused(
@@ -64,6 +72,16 @@ def test_what_is_no_space_is_refused(
     (tmp_path / "tiny_spaces.py").write_text(BASE.read_text())
     with pytest.raises(SettingsError, match=f"^space: .*{words}"):
         make_space(spec(f"{name}:Mine", tmp_path))
+
+
+def test_a_folder_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"got 'here', .* in the folder that holds the space\.$"):
+        make_space(spec("tiny_spaces:Stack", Path("here")))
+
+
+def test_a_module_without_its_class_is_answered_with_the_form_of_the_name() -> None:
+    with pytest.raises(SettingsError, match=r"^There is no space 'tiny_spaces'\. .*package\.module:Class"):
+        make_space(SpecSettings(name="tiny_spaces"))
 
 
 def test_the_path_of_a_file_is_answered_with_the_name_to_give() -> None:

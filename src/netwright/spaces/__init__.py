@@ -35,7 +35,7 @@ def space_maker(spec: Spec) -> Maker:
     Raises:
         SettingsError: the name or an option is unknown.
     """
-    maker = entry_of("space", SPACES, spec.name)
+    maker = entry_of("space", SPACES, spec.name, "One of your own is named package.module:Class.")
     known = inspect.signature(maker).parameters
     if [name for name in spec.options if name not in known] == ["network"]:
         raise SettingsError(

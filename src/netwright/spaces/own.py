@@ -8,8 +8,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 
 from netwright.errors import SettingsError
+from netwright.execution.interrupts import passes
 from netwright.spaces.base import Space
-from netwright.spaces.layerwise.factory import load_factory
+from netwright.spaces.layerwise.factory import load_factory, told
 
 REQUIRED = ("name", "distributions", "starting_choice", "canonical", "build", "describe", "diagrams")
 """What every space has; see `netwright.spaces.base.Space`."""
@@ -49,6 +50,10 @@ def own(
             f"space: {code} cannot be made: {error}. It gets those of {', '.join(known)} that it takes; give its other "
             "parameters defaults."
         ) from error
+    except BaseException as error:
+        if passes(error):
+            raise
+        raise SettingsError(f"space: {code} cannot be made: {told(error)}.") from error
     lacking = [name for name in REQUIRED if not hasattr(space, name)]
     if lacking:
         raise SettingsError(
@@ -60,7 +65,14 @@ def own(
 
 
 def _require_dimensions(code: str, space: Space) -> None:
-    dimensions, start = space.distributions(), space.starting_choice()
+    try:
+        dimensions, start = space.distributions(), space.starting_choice()
+    except BaseException as error:
+        if passes(error):
+            raise
+        raise SettingsError(
+            f"space: distributions() or starting_choice() of {code} failed: {told(error)}."
+        ) from error
     wrong = [name for name, one in dimensions.items() if not isinstance(one, BaseDistribution)]
     if wrong or not dimensions:
         raise SettingsError(

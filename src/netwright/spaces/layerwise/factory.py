@@ -47,7 +47,7 @@ def make_network(
         if passes(error):
             raise
         given = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise NetworkFailed(f"network: {network}({given}) failed: {_told(error)}.") from error
+        raise NetworkFailed(f"network: {network}({given}) failed: {told(error)}.") from error
     if not isinstance(module, nn.Module):
         raise SettingsError(
             f"network: {network} made {_article(type(module).__name__)}; expected a torch.nn.Module."
@@ -77,7 +77,7 @@ def load_factory(network: str, folder: str | None = None, what: str = "network")
     if folder is not None and not os.path.isabs(folder):
         raise SettingsError(
             f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
-            "netwright is started. Leave it out, and start the search in the folder that holds the {what}."
+            f"netwright is started. Leave it out, and start the search in the folder that holds the {what}."
         )
     module = _imported(path, folder, what)
     try:
@@ -132,7 +132,7 @@ def require_output(
             raise
         raise NetworkFailed(
             f"network: {name} fails on images of shape {(EXAMPLE_BATCH, channels, *size)} "
-            f"(batch, channels, *size): {_told(error)}."
+            f"(batch, channels, *size): {told(error)}."
         ) from error
     finally:
         module.train(was_training)
@@ -186,11 +186,11 @@ def _imported(path: str, folder: str | None, what: str) -> Any:
                 f"{what}: there is no module {error.name!r} in {before}{here} or among the installed packages. "
                 f"{advice} netwright in the folder that holds it, or install it."
             ) from None
-        raise SettingsError(f"{what}: importing {path} failed: {_told(error)}.") from error
+        raise SettingsError(f"{what}: importing {path} failed: {told(error)}.") from error
     except BaseException as error:
         if passes(error):
             raise
-        raise SettingsError(f"{what}: importing {path} failed: {_told(error)}.") from error
+        raise SettingsError(f"{what}: importing {path} failed: {told(error)}.") from error
 
 
 def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
@@ -221,8 +221,8 @@ def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) 
     return {name: value for name, value in known.items() if name in takes}
 
 
-def _told(error: BaseException) -> str:
-    """The error, and the line of the user's code where it was raised."""
+def told(error: BaseException) -> str:
+    """An error of the user's code, and the line of the user's code where it was raised."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
