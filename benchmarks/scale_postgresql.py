@@ -60,7 +60,8 @@ def with_netwright(url: str, name: str, number: int, begin: Callable[[], float])
         )
         ends = begin()
         while time.time() < ends:
-            trial = driver.ask(study, len(study.get_trials(deepcopy=False)))
+            with driver.turn():
+                trial = driver.ask(study, len(study.get_trials(deepcopy=False)))
             if trial is None:
                 refused += 1
                 continue

@@ -21,8 +21,8 @@ import sqlalchemy
 
 from answering import Answering, settings_of, trained
 from netwright.errors import StorageError
+from netwright.runs import leases, reconnecting
 from netwright.runs import postgresql as backend
-from netwright.runs import reconnecting
 from netwright.runs.data import SearchData
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
@@ -202,6 +202,37 @@ def test_a_trial_whose_lease_is_not_renewed_is_taken_up_and_its_late_result_is_d
         assert found == [b"as far as it came"], "its training goes on"
         assert not gone.holds(trial._trial_id)
     require_whole(place, 12)
+
+
+def test_drivers_make_trials_in_turns_but_none_waits_for_one_that_does_not_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+
+        def take() -> None:
+            with other.turn():
+                order.append("b")
+
+        with one.turn():
+            waiting = threading.Thread(target=take)
+            waiting.start()
+            time.sleep(0.5)
+            order.append("a")
+        waiting.join(30)
+        assert order == ["a", "b"]
+        study = optuna.create_study(storage=one.storage, study_name="study")
+        with one.turn():
+            assert one.ask(study, 0) is not None
+            take()
+        assert order.pop() == "b", "the turn is over with the trial, not with what is proposed for it"
+        monkeypatch.setattr(leases, "TURN_SECONDS", 0.1)
+        with one.turn():
+            take()
+        assert order == ["a", "b", "b"], "it goes on without its turn"
+        one._engine.dispose()
+        with one.turn():
+            assert one.reserve("the end") is None, "the connection is there"
 
 
 def test_a_result_that_is_stored_while_another_search_finishes_the_trial_is_dropped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import optuna
@@ -31,6 +32,9 @@ class Driver(Protocol):
             known: how many trials the study has, as far as the caller knows.
             born: what the trial is like from its first moment on; None: the study's sampler is asked.
         """
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Within it the other drivers wait with `ask`, so that none is refused."""
 
     def workers(self, own: int) -> int:
         """How many candidates all drivers train at once, if this one trains ``own``."""
@@ -82,6 +86,10 @@ class SoleDriver:
     def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
         """A new trial."""
         return new_trial(study, born)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Always its own."""
+        return nullcontext()
 
     def workers(self, own: int) -> int:
         """Its own."""

@@ -20,7 +20,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -45,8 +45,15 @@ LEAVING_SECONDS = 5.0
 """How long a renewal that has begun is waited for in the end. The server may be away."""
 RENEWALS = 4
 """A lease is renewed so many times before it would end."""
+TURN_SECONDS, LONGEST_TURN = 2.0, 60.0
+"""How long a driver waits for its turn to make a trial, and after how long the server ends one of a driver that was cut
+off."""
 
 _ENDS = "now() + make_interval(secs => :seconds)"
+_BOUNDS = """
+SELECT set_config('lock_timeout', :wait, true), set_config('idle_in_transaction_session_timeout', :longest, true)
+"""
+_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('netwright: ' || :study, 0))"
 _TAKE = f"""
 INSERT INTO netwright_leases AS held (study, what, driver, words, ends)
 SELECT :study, free.what, :driver, :words, {_ENDS} FROM (
@@ -103,6 +110,7 @@ class LeasingDriver:
         self._engine = engine
         self._place = place
         self._known: int | None = None
+        self._turn: Connection | None = None
         self._values = {
             "study": place.study,
             "driver": secrets.token_hex(8),
@@ -120,6 +128,29 @@ class LeasingDriver:
             return None
         finally:
             self._known = None
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Within it, until it has made a trial, the other drivers wait with `ask`, so that none is refused.
+
+        It saves work alone: who waited for too long, or has lost the connection, goes on without a turn, since a trial
+        is refused in any case if another one was made since it was decided.
+        """
+        with contextlib.suppress(SQLAlchemyError):
+            self._turn = self._engine.connect()
+            self._turn.execute(text(_BOUNDS), {"wait": f"{TURN_SECONDS}s", "longest": f"{LONGEST_TURN}s"})
+            self._turn.execute(text(_TURN), self._values)
+        try:
+            yield
+        finally:
+            self.end_turn()
+
+    def end_turn(self) -> None:
+        """Lets the other drivers make trials."""
+        turn, self._turn = self._turn, None
+        with contextlib.suppress(SQLAlchemyError):
+            if turn is not None:
+                turn.close()
 
     def workers(self, own: int) -> int:
         """How many candidates all drivers that live train at once, if this one trains ``own``."""

@@ -21,7 +21,7 @@ from netwright.runs import leases
 from netwright.runs.drivers import Driver
 from netwright.runs.leases import LeasingDriver, drivers_of, renewed
 from netwright.runs.place import Place
-from netwright.runs.reconnecting import OnCreation, ReconnectingStorage
+from netwright.runs.reconnecting import ReconnectingStorage
 
 SCHEME = "postgresql+psycopg"
 EXAMPLE = f"{SCHEME}://USER@HOST:5432/DATABASE"
@@ -118,7 +118,7 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
         StorageError: the database cannot be reached or written.
     """
     driver = LeasingDriver(_engine(place), place, folder)
-    driver.storage = storage = _opened(place, driver.on_creation)
+    driver.storage = storage = _opened(place, driver)
     try:
         with renewed(driver, place.lease_seconds):
             yield driver
@@ -257,7 +257,7 @@ def _engine(place: Place) -> Engine:
     return _engine_of(place.url)
 
 
-def _opened(place: Place, on_creation: OnCreation | None) -> ReconnectingStorage:
+def _opened(place: Place, driver: LeasingDriver | None) -> ReconnectingStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("optuna.storages._rdb.storage").setLevel(
@@ -269,7 +269,8 @@ def _opened(place: Place, on_creation: OnCreation | None) -> ReconnectingStorage
         storage = ReconnectingStorage(
             place.url,
             f"the server of {place.url}",
-            on_creation=on_creation,
+            on_creation=None if driver is None else driver.on_creation,
+            on_created=None if driver is None else driver.end_turn,
             engine_kwargs=dict(_OPTIONS),
         )
         for table in leases.TABLES:

@@ -116,15 +116,23 @@ class ReconnectingStorage(RDBStorage):
         url: of the database.
         server: its name, for messages.
         on_creation: see `OnCreation`.
+        on_created: called when a trial is there that others can see.
         options: of `RDBStorage`.
     """
 
     def __init__(
-        self, url: str, server: str, *, on_creation: OnCreation | None = None, **options: Any
+        self,
+        url: str,
+        server: str,
+        *,
+        on_creation: OnCreation | None = None,
+        on_created: Callable[[], None] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(url, **options)
         self.server = server
         self.on_creation = on_creation
+        self.on_created = on_created
         self._tried: str | None = None
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
@@ -136,7 +144,10 @@ class ReconnectingStorage(RDBStorage):
         token = secrets.token_hex(8)
         template.system_attrs[TOKEN] = token
         create = super()._create_new_trial
-        return persistently(lambda: create(study_id, template), self.server)
+        made = persistently(lambda: create(study_id, template), self.server)
+        if self.on_created is not None:
+            self.on_created()
+        return made
 
     def _get_prepared_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None, session: Session

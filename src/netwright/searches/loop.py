@@ -276,13 +276,14 @@ class Search:
     def _next_trial(self) -> optuna.Trial | None:
         """The next trial to train; None where there is none now."""
         while True:
-            if self._driver.several:
-                self._meet_others()
-            if self._unfinished and self._has_time():
-                return self._unfinished.pop(0)
-            if not self._may_ask():
-                return None
-            trial = self._driver.ask(self._study, self._trials)
+            with self._driver.turn():
+                if self._driver.several:
+                    self._meet_others()
+                if self._unfinished and self._has_time():
+                    return self._unfinished.pop(0)
+                if not self._may_ask():
+                    return None
+                trial = self._driver.ask(self._study, self._trials)
             if trial is not None:
                 return trial
 
