@@ -15,14 +15,8 @@ from netwright.data import Dataset, Prepared, PreprocessingSettings
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import ImageSettings
-from netwright.data.open import (
-    inspect_any,
-    open_any,
-    open_prepared_any,
-    prepare_any,
-    recognise,
-    split_any,
-)
+from netwright.data.open import inspect_any, open_any, open_prepared_any, prepare_any, split_any
+from netwright.data.recognition import recognise
 from netwright.data.samples.images import write_classification_sample, write_segmentation_sample
 from netwright.errors import DatasetError, SettingsError
 from netwright_tests import save_picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from netwright.data.open import recognise, task_of_format
+from netwright.data.recognition import recognise, task_of_format
 from netwright.errors import DatasetError, SettingsError
 from netwright.execution.notes import say_once
 from netwright.objective import COSTS, read_limit

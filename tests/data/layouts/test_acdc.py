@@ -22,7 +22,7 @@ from netwright.data import (
     split_any,
 )
 from netwright.data.layouts.acdc import PatientInfo, read_info
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
 
 SHAPE = (7, 6, 4)

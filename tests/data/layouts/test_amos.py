@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare, split_any
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 
 Write = Callable[..., Path]
 Make = Callable[..., Any]

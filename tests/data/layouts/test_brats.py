@@ -22,7 +22,7 @@ from netwright.data import (
     read_image,
     split_any,
 )
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError, DatasetWarning
 
 Write = Callable[..., Path]

@@ -13,7 +13,8 @@ from netwright.data.images.reading import read_record
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.celeba import read
-from netwright.data.open import open_any, recognise, task_of_format
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise, task_of_format
 from netwright.data.samples.published_pictures import ATTRIBUTES, FACES, face, write_celeba
 from netwright.errors import DatasetError
 

@@ -19,7 +19,8 @@ from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.cifar import matches, read
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -20,7 +20,7 @@ from netwright.data import (
     read_image,
     split_any,
 )
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.data.volumes.cache import image_digest
 from netwright.errors import DatasetError
 

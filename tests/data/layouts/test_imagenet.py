@@ -14,7 +14,8 @@ from netwright.data.images.reading import read_record
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.imagenet import read
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 from netwright.data.samples.published_pictures import SYNSETS, synset_picture, write_imagenet
 from netwright.errors import DatasetError
 

@@ -17,7 +17,8 @@ from netwright.data.images.dataset import ImageSet
 from netwright.data.images.reading import prepare_one
 from netwright.data.images.settings import ImageSettings
 from netwright.data.issues import UnusableFile
-from netwright.data.open import inspect_any, open_any, prepare_any, recognise, split_any
+from netwright.data.open import inspect_any, open_any, prepare_any, split_any
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError, SettingsError
 from netwright_tests import save_picture as save
 

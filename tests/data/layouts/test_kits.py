@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netwright.data import find_cases, inspect_dataset, open_any
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 
 Write = Callable[..., Path]
 Make = Callable[..., Any]

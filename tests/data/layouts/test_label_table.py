@@ -11,7 +11,8 @@ import pytest
 from netwright.data.images.dataset import ImageSet
 from netwright.data.images.settings import ImageSettings
 from netwright.data.issues import UnusableFile
-from netwright.data.open import inspect_any, open_any, prepare_any, recognise, split_any
+from netwright.data.open import inspect_any, open_any, prepare_any, split_any
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
 from netwright_tests import save_picture as save
 

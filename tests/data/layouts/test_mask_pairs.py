@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from netwright.data import Dataset, PreprocessingSettings, inspect_dataset, open_any, prepare_any, split_any
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
 from netwright_tests import save_photograph, save_picture
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netwright.data import find_cases, inspect_dataset, open_any
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
 from netwright.tasks.images import find_pictures
 from netwright_tests import save_photograph, save_picture

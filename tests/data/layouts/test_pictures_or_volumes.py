@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 
 Write = Callable[..., Path]
 Make = Callable[..., Any]

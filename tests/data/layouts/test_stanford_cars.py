@@ -14,7 +14,8 @@ from netwright.data.images.reading import read_record
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.stanford_cars import read
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 from netwright.data.samples.published_pictures import CARS, CARS_COUNTS, car, cars_table, write_cars
 from netwright.errors import DatasetError
 

@@ -18,7 +18,8 @@ from netwright.data.images.settings import ImageSettings
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.svhn import read
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 from netwright.data.samples.published_pictures import SVHN_PARTS, digit_pictures, write_svhn
 from netwright.errors import DatasetError
 

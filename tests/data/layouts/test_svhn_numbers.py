@@ -14,7 +14,8 @@ from netwright.data.images.reading import read_record
 from netwright.data.images.splits import image_splits
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.svhn_numbers import read
-from netwright.data.open import open_any, recognise
+from netwright.data.open import open_any
+from netwright.data.recognition import recognise
 from netwright.data.samples.published_arrays import house_number, write_digit_struct, write_svhn_numbers
 from netwright.data.samples.published_pictures import counts, write_svhn
 from netwright.errors import DatasetError

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 
 from netwright.data import PreprocessingSettings, find_cases, inspect_dataset, open_any, prepare
-from netwright.data.open import inspect_any, recognise
+from netwright.data.open import inspect_any
+from netwright.data.recognition import recognise
 from netwright.data.volumes.checks import check_case
 from netwright.errors import DatasetError, DatasetWarning
 

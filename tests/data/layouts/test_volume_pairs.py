@@ -21,7 +21,7 @@ from netwright.data import (
     split_any,
 )
 from netwright.data.layouts.volume_files import MANIFEST
-from netwright.data.open import recognise
+from netwright.data.recognition import recognise
 from netwright.errors import DatasetError, DatasetWarning
 
 Write = Callable[..., Path]
