@@ -13,7 +13,9 @@ import pytest
 from netwright.api import race
 from netwright.api.joining import begin_study, join_study
 from netwright.api.race import extend
+from netwright.api.run import Run
 from netwright.api.sharing import is_finished, keep_in_step, once
+from netwright.cli.tables import end_lines
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
 from netwright.files import write_json
@@ -199,7 +201,7 @@ def test_hours_that_another_folder_gave_count_where_more_are_given(study: Study)
     assert study.second.settings().budget.hours == 3.0
     with (
         backend.driving(study.place, "elsewhere"),
-        pytest.raises(RunError, match="works on this study with the hours"),
+        pytest.raises(RunError, match=r"works on this study with the hours.*forgotten after 1 s"),
     ):
         extend(study.first, 1.0)
 
@@ -223,3 +225,12 @@ def test_a_study_says_that_it_goes_on_wherever_it_was_finished(study: Study) -> 
     assert {read_status(folder).phase for folder in (study.first, study.second)} == {"stopped"}
     joined = join_study(study.place, study.first.root.with_name("c")).folder
     assert joined.settings().budget.hours == 2.0
+
+
+def test_who_has_not_made_the_end_says_in_which_folder_the_network_is(study: Study) -> None:
+    run = Run(study.second)
+    assert not any("predict" in line for line in end_lines(run)), "another process is making it"
+    assert conducted(study.first, [])
+    assert conducted(study.second, [])
+    (use,) = (line for line in end_lines(run) if "predict" in line)
+    assert f"predict {study.first.root} " in use

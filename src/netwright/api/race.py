@@ -28,6 +28,7 @@ from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import place_of
 from netwright.runs.results import RESULT, openings_file
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
 from netwright.runs.storage import drivers_elsewhere, reopen
@@ -167,7 +168,8 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
         if others := drivers_elsewhere(folder):
             raise RunError(
                 f"{folder.root}: {others[0]}, works on this study with the hours that it had. Wait until it has ended, "
-                "or end it (Ctrl-C); then give more."
+                "or end it (Ctrl-C); then give more. One that was killed is forgotten after "
+                f"{place_of(folder).lease_seconds:.0f} s."
             )
         changed = folder.changed_settings(changes)
         reopen(folder, changed)

@@ -18,6 +18,7 @@ from netwright.planning.race import disk_mb
 from netwright.report import formatting
 from netwright.report.metrics import metric_named
 from netwright.runs.results import winner_folder
+from netwright.runs.storage import finished_elsewhere
 from netwright.settings import RunSettings
 from netwright.tasks import task_of_metric
 from netwright.tasks.base import Postprocessing
@@ -44,12 +45,22 @@ def end_lines(run: Any) -> Iterator[str]:
     """The end of a search: the verdict in sentences, and what to do next."""
     from netwright.report.collect.comparison import verdict_of
 
-    root = run.folder.root
     yield ""
     yield from verdict_of(run.folder, run.settings)
     yield f"report   {run.folder.report}"
+    yield from _use_lines(run)
+
+
+def _use_lines(run: Any) -> Iterator[str]:
+    """How to use the network. Of a race that several processes share, it is with the one that made the end."""
+    root = run.folder.root
     if not (winner_folder(run.folder) / WEIGHTS).exists():
-        yield f"train it {command('train', root)}"
+        if run.folder.shared_trials is None:
+            yield f"train it {command('train', root)}"
+        elif (where := finished_elsewhere(run.folder)) is None:
+            return
+        else:
+            root = Path(where)
     yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(run.settings))}"
 
 
