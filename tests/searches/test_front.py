@@ -125,7 +125,8 @@ def test_a_server_tells_the_same_front(tmp_path: Path, postgresql: PostgreSQL) -
     (folder.root / "run.yaml").write_text(settings.to_yaml())
     remember_database(postgresql.url("front"))
     register_run(place_of(folder), settings.to_yaml(), "{}")
-    run(folder.root, {"name": "optuna-random"}, Answering(answer))
+    study = run(folder.root, {"name": "optuna-random"}, Answering(answer))
+    study._storage._backend.engine.dispose()
     records = [record_of(trial) for trial in load_trials(folder)]
     asked, _ = read_summary(folder, settings)
     told = summary_of(records, race=False, objective=settings.objective)
