@@ -95,6 +95,15 @@ def test_of_a_run_with_several_trainings_of_its_winner_the_used_one_is_taken(fin
     assert draft.start_from.choices[0] == json.loads((used / "architecture.json").read_text())["choice"]
 
 
+def test_of_a_run_in_a_space_of_ones_own_the_name_to_give_is_told(finished_run, more, tmp_path):
+    source = shutil.copytree(finished_run, tmp_path / "source")
+    settings = yaml.safe_load((source / "run.yaml").read_text())
+    settings["space"] |= {"name": "own", "code": "mine:Space"}
+    (source / "run.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(SettingsError, match=r"searched the space 'own'.* Give --space mine:Space, or name"):
+        started(source, more)
+
+
 def test_the_weights_are_copied_and_the_run_needs_no_other_folder(finished_run, dataset, tmp_path):
     source = shutil.copytree(finished_run, tmp_path / "source")
     user = UserSettings(assignments={**SMALL, "start_from.path": str(source)})

@@ -151,10 +151,12 @@ def _take_choices(draft: Draft, other: OtherRun) -> Iterable[str]:
     theirs, size = other.settings.space, other.settings.space.options.get("size")
     own_size = draft.space.options.get("size")
     if theirs.name != draft.space.name:
+        code = theirs.options.get("code")  # a space of the user's own, which no recipe names
+        named = f"--space {code}" if code else f"--recipe {other.settings.recipe} or --space {theirs.name}"
         raise SettingsError(
             f"--start-from {other.folder.root}: the run searched the space {theirs.name!r}, this one searches "
-            f"{draft.space.name!r}: expected one space. Give --recipe {other.settings.recipe} or --space "
-            f"{theirs.name}, or name a safetensors file of the run, to begin with its weights alone."
+            f"{draft.space.name!r}: expected one space. Give {named}, or name a safetensors file of the run, to begin "
+            "with its weights alone."
         )
     if size is not None and own_size is not None and len(size) != len(own_size):
         raise SettingsError(
