@@ -176,7 +176,7 @@ def test_new_trials_are_shown_while_the_search_goes_on(served: Served) -> None:
     before = len(served.study()["trials"])
     add_trials(served.run, 2)
     stored = served.contents()
-    wait_until(lambda: len(served.study()["trials"]) == before + 2, seconds=20)
+    wait_until(lambda: len(served.study()["trials"]) == before + 2)
     assert served.study()["objective_names"] == ["dice"]
     assert served.contents() == stored
 

@@ -387,6 +387,7 @@ from pathlib import Path
 import torch
 from netwright.training.checkpoint import load_checkpoint, save_checkpoint
 
+torch.set_num_threads(1)  # a child has none of the threads that its parent's tensors are computed with
 path, results = Path(sys.argv[1]), []
 for attempt in range(12):
     path.unlink(missing_ok=True)

@@ -31,10 +31,10 @@ def choose_slices(draft: Draft, context: Context) -> None:
         data += ", whole (slices=null)" if draft.slices is None else ", slice by slice (slices)"
     # Unless the user set slices, they follow from the space, so spaces of 2D and of 3D suit volumes.
     reached = (3, 2) if volumes and not asked else (dimensions,)
-    suitable = [name for count in reached for name in spaces_for(task.networks, count)]
+    suitable = [name for count in reached for name in spaces_for(task.networks, count) if name != "own"]
     raise SettingsError(
         f"The space {draft.space.name!r} is for {kind.words()}, but {dataset.root} is for {data}. Spaces for it: "
-        f"{', '.join(dict.fromkeys(suitable))}."
+        f"{', '.join(dict.fromkeys(suitable))}; and your own (--space package.module:Class)."
     )
 
 
