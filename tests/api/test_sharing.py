@@ -63,7 +63,7 @@ def begun(url: str, root: Path, folder: Path | None = None, **changes: Any) -> R
     settings = begin_study(settings, SPLITS, root, named=folder is not None)
     assert settings is not None
     made = create_run_folder(root, settings, SPLITS)
-    make_shared_trials(made)
+    make_shared_trials(made.shared_trials)
     return made
 
 

@@ -109,10 +109,10 @@ def test_a_head_that_takes_no_connection_for_a_while_is_lost_and_it_is_said_what
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         head = ray_head.RayHead(address)
-        head.wait()
+        head.await_answer()
     assert not head.answers()
     with pytest.raises(ExecutionError, match=f"{address} was lost.*netwright resume"):
-        head.wait()
+        head.await_answer()
 
 
 def test_what_is_for_clusters_is_refused_on_one_machine(

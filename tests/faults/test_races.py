@@ -176,7 +176,7 @@ def folders_of(url: str, study: str, tmp_path: Path, count: int) -> list[Path]:
     begun = begin_study(settings, splits, roots[0])
     assert begun is not None
     first = create_run_folder(roots[0], begun, splits)
-    make_shared_trials(first)
+    make_shared_trials(first.shared_trials)
     for root in roots[1:]:
         join_study(place_of(first), root, {"machine.workers": 1})
     return roots

@@ -136,7 +136,7 @@ def create_run(
                 numbered=output is None,
                 weights=context.start_weights,
             )
-            make_shared_trials(made)
+            make_shared_trials(begun.storage.trials)
             return Run(made, trust_code=user.trust_code)
         there = find_study(settings.storage, context.folder, named=named)
     assert there is not None

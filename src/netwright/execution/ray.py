@@ -85,7 +85,7 @@ class _RayWorker:
     def __init__(
         self, ray: Any, head: RayHead, threads: int, memory_limit_mb: float | None, cluster: Cluster
     ) -> None:
-        head.wait()
+        head.await_answer()
         self._ray, self._head, self._cluster = ray, head, cluster
         remote = ray.remote(
             num_cpus=cluster.cpus,
@@ -184,7 +184,7 @@ class _RayWorker:
                 now = time.monotonic()
                 if now >= next_look:
                     next_look = now + LOOK_SECONDS
-                    self._head.wait()
+                    self._head.await_answer()
                     if possible != (possible := fits(self._cluster)):
                         since = now
             if self._lost is not None:

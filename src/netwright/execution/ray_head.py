@@ -59,7 +59,7 @@ class RayHead:
             return False
         return True
 
-    def wait(self) -> None:
+    def await_answer(self) -> None:
         """Wait until it takes a connection: what asks it else blocks its thread for good.
 
         Raises:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from netwright.errors import RunError, StorageError
 from netwright.runs.folder import RunFolder
 
 
-def make_shared_trials(folder: RunFolder) -> None:
-    """Makes the folder of trainings that the processes of a new study are to share. Without one nothing is done.
+def make_shared_trials(shared: Path | None) -> None:
+    """Makes the folder of trainings that the processes of a new study are to share.
 
     Only the process that begins the study does this. Its name is random, so whoever finds it has the same disk.
 
     Args:
-        folder: of the run that begins the study.
+        shared: the folder; None: there is none.
 
     Raises:
         StorageError: it cannot be made.
     """
-    shared = folder.shared_trials
     if shared is None:
         return
     try:
