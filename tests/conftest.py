@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,19 @@ def postgresql(_postgresql: PostgreSQL, monkeypatch: pytest.MonkeyPatch) -> Post
     """A real server, whose password is in the environment."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     return _postgresql
+
+
+@pytest.fixture
+def database(postgresql: PostgreSQL) -> Iterator[str]:
+    """The URL of an empty database on it."""
+    from netwright.runs import postgresql as backend
+
+    name = f"test_{secrets.token_hex(4)}"
+    postgresql.execute(f"CREATE DATABASE {name}")
+    url = postgresql.url(name)
+    yield url
+    backend._engine_of(url).dispose()
+    postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

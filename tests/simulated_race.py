@@ -9,9 +9,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from answering import settings_of as settings_of_search
 from netwright.execution.base import WorkerLost
 from netwright.searches.jobs import CandidateJob
-from netwright.settings import RunSettings, parse_settings
+from netwright.settings import RunSettings
 from netwright.training.checkpoint import load_values, save_checkpoint
 from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT
@@ -67,13 +68,5 @@ class Simulated:
 
 def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
     """Settings of a race of an hour."""
-    values: dict[str, Any] = {
-        "recipe": "segnas4",
-        "dataset": {"path": str(tmp_path)},
-        "space": {"name": "segnas4"},
-        "strategy": {"name": "random"},
-        "objective": "dice",
-        "budget": {"hours": 1.0},
-        "race": {"first_seconds": 30},
-    }
-    return parse_settings(values | changes)
+    race = {"strategy": {"name": "random"}, "budget": {"hours": 1.0}, "race": {"first_seconds": 30}}
+    return settings_of_search(tmp_path, **race | changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,10 @@ from netwright.runs.place import Place, place_of
 from netwright.runs.results import openings_file
 from netwright.runs.shared_trials import make_shared_trials, require_shared_trials
 from netwright.runs.status import COMPARING, FINISHED, read_status
-from postgresql_server import PostgreSQL
 from simulated_race import settings_of
 
 pytest.importorskip("psycopg")
 SPLITS = Splits(("a", "b"), ("c",), ("d",))
-COUNT = iter(range(1000))
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,9 @@ class Study:
 
 
 @pytest.fixture
-def url(postgresql: PostgreSQL) -> Iterator[str]:
-    name = f"sharing_{next(COUNT)}"
-    postgresql.execute(f"CREATE DATABASE {name}")
-    url = postgresql.url(name)
-    remember_database(url)
-    yield url
-    backend._engine_of(url).dispose()
+def url(database: str) -> str:
+    remember_database(database)
+    return database
 
 
 def begun(url: str, root: Path, folder: Path | None = None, **changes: Any) -> RunFolder:

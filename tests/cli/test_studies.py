@@ -32,15 +32,6 @@ from postgresql_server import PASSWORD, PostgreSQL
 SECRET = "hunter2"
 
 
-@pytest.fixture
-def database(postgresql: PostgreSQL) -> Iterator[str]:
-    postgresql.execute("CREATE DATABASE commands")
-    url = postgresql.url("commands")
-    yield url
-    backend._engine_of(url).dispose()
-    postgresql.execute("DROP DATABASE commands WITH (FORCE)")
-
-
 def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_without_any(
     database: str, dataset: Path, finished_run: Path, netwright: Command, tmp_path: Path
 ) -> None:
@@ -141,7 +132,7 @@ def test_another_version_a_wrong_password_and_a_missing_package_are_told(
     words = ["status", "--storage", database, "--study", "lab"]
     assert "has no study 'lab'. It has none" in netwright(*words).stderr
     backend.open_for_writing(Place(database, "lab")).engine.dispose()
-    postgresql.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'", "commands")
+    postgresql.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'", database.rpartition("/")[2])
     with pytest.raises(StorageError, match=r"no longer compatible .* Name a new database\."):
         backend.open_for_writing(Place(database, "lab"))
     backend._engine_of(database).dispose()

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,7 +25,6 @@ from netwright.runs.own_databases import remember_database
 from netwright.runs.place import place_of
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.race_trials import GONE, UNTIL
-from postgresql_server import PostgreSQL
 from processes import wait_until
 from simulated_race import settings_of
 from tabulated import LEASE, Drivers, kill
@@ -147,13 +146,9 @@ def begin(fleet: Drivers, root: Path) -> BaseProcess:
 
 
 @pytest.fixture
-def database(postgresql: PostgreSQL) -> Iterator[str]:
-    postgresql.execute("CREATE DATABASE races")
-    url = postgresql.url("races")
-    remember_database(url)
-    yield url
-    backend._engine_of(url).dispose()
-    postgresql.execute("DROP DATABASE races WITH (FORCE)")
+def database(database: str) -> str:
+    remember_database(database)
+    return database
 
 
 def folders_of(url: str, study: str, tmp_path: Path, count: int) -> list[Path]:

@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -42,18 +42,14 @@ from processes import line_of, wait_until
 
 psycopg = pytest.importorskip("psycopg")
 LEASE = 1.5
-COUNT = iter(range(1000))
 
 
 @pytest.fixture
-def place(postgresql: PostgreSQL) -> Iterator[Place]:
+def place(database: str) -> Place:
     """A study in a database of its own."""
-    name = f"test_{next(COUNT)}"
-    postgresql.execute(f"CREATE DATABASE {name}")
-    place = Place(postgresql.url(name), "study")
+    place = Place(database, "study")
     backend.open_for_writing(place).engine.dispose()
-    yield place
-    backend._engine_of(place.url).dispose()
+    return place
 
 
 def reward_of(job: CandidateJob) -> Any:

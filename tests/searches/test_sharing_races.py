@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,23 +33,18 @@ from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
 from netwright.training.checkpoint import save_checkpoint
 from netwright.training.files import CHECKPOINT
-from postgresql_server import PostgreSQL
 from simulated_race import Simulated, settings_of
 
 pytest.importorskip("psycopg")
-COUNT = iter(range(1000))
 KEPT = 20.0
 
 
 @pytest.fixture
-def place(postgresql: PostgreSQL) -> Iterator[Place]:
+def place(database: str) -> Place:
     """A study in a database of its own."""
-    name = f"race_{next(COUNT)}"
-    postgresql.execute(f"CREATE DATABASE {name}")
-    place = Place(postgresql.url(name), "study")
+    place = Place(database, "study")
     backend.open_for_writing(place).engine.dispose()
-    yield place
-    backend._engine_of(place.url).dispose()
+    return place
 
 
 def search_of(

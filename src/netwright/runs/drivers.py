@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
@@ -73,6 +74,26 @@ def new_trial(study: optuna.Study, born: FrozenTrial | None) -> optuna.Trial:
     if born is None:
         return study.ask()
     return optuna.Trial(study, study._storage.create_new_trial(study._study_id, template_trial=born))
+
+
+def finished_by(driver: Driver, study: optuna.Study, trial: optuna.Trial, store: Callable[[], None]) -> bool:
+    """Finishes a trial by ``store``; False if another driver holds it, because this one was away for too long.
+
+    Args:
+        driver: this process as one that works on the study. It still holds the trial afterwards.
+        study: with the driver's storage.
+        trial: to finish.
+        store: stores how it ended.
+    """
+    if not driver.holds(trial._trial_id):
+        return False
+    try:
+        store()
+    except (UpdateFinishedTrialError, ValueError):
+        if not (driver.several and study._storage.get_trial(trial._trial_id).state.is_finished()):
+            raise
+        return False  # the server was away just now
+    return True
 
 
 class SoleDriver:

@@ -23,7 +23,7 @@ from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Cause, Done, Job, run_jobs
 from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
-from netwright.runs.drivers import Driver, SoleDriver
+from netwright.runs.drivers import Driver, SoleDriver, finished_by
 from netwright.runs.folder import RunFolder
 from netwright.runs.start import start_weights
 from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
@@ -377,18 +377,11 @@ class Search:
 
     def _stored(self, trial: optuna.Trial, store: Callable[[], None]) -> bool:
         """Finishes a trial; False if that is another search's, because this one was away for longer than its lease."""
-        held = trial._trial_id
-        if not self._driver.holds(held):
+        if not finished_by(self._driver, self._study, trial, store):
             return False
-        try:
-            store()
-        except (UpdateFinishedTrialError, ValueError):
-            if not (self._driver.several and self._study._storage.get_trial(held).state.is_finished()):
-                raise
-            return False  # the server was away just now
-        self._settled.add(held)
+        self._settled.add(trial._trial_id)
         self._drop_checkpoint(trial.number)
-        self._driver.release(held)
+        self._driver.release(trial._trial_id)
         return True
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:

@@ -18,11 +18,10 @@ from datetime import datetime
 from typing import Any
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from netwright.runs.candidates import TrainedCandidate, candidates_of
-from netwright.runs.drivers import Driver
+from netwright.runs.drivers import Driver, finished_by
 from netwright.runs.trials import (
     CONTINUES,
     DEFAULT,
@@ -199,16 +198,9 @@ class RaceTrials:
 
     def settle(self, trial: optuna.Trial, store: Callable[[], None]) -> bool:
         """Finishes a trial by ``store``; False if another driver holds it, because this one was away for too long."""
-        held = trial._trial_id
-        if not self._driver.holds(held):
+        if not finished_by(self._driver, self._study, trial, store):
             return False
-        try:
-            store()
-        except (UpdateFinishedTrialError, ValueError):
-            if not (self._driver.several and self._study._storage.get_trial(held).state.is_finished()):
-                raise
-            return False  # the server was away just now
-        self._driver.release(held)
+        self._driver.release(trial._trial_id)
         return True
 
     def before(self, number: int | None) -> Iterator[TrialRecord]:
