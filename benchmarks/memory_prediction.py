@@ -31,7 +31,7 @@ from netwright.spaces.base import Layered
 from netwright.spaces.references import REFERENCES
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory

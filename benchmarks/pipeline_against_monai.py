@@ -39,8 +39,8 @@ from netwright.data.volumes.prepared import Prepared
 from netwright.execution.local import MEMORY_SETTINGS
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.references import REFERENCES
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.problem import make_problem
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import resolve_device
 from netwright.training.losses import TrainingLoss

@@ -39,8 +39,8 @@ from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.references import REFERENCES
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.device import to_channels_last
 from netwright.training.inference import evaluating, predict_volume
 

@@ -189,7 +189,7 @@ def an_epoch(times: int) -> None:
 def start_network() -> Any:
     """That of `auto` for such CTs."""
     from netwright.spaces.auto import EncoderDecoderSpace
-    from netwright.tasks.segmentation.task import SegmentationTask
+    from netwright.tasks.segmentation.network_task import SegmentationTask
 
     space = EncoderDecoderSpace(channels=2, classes=2, size=SIZE, spacing=SPACING, low_resolution=FACTORS)
     return space.build(space.starting_choice(), SegmentationTask(2, ("ball",), SIZE))

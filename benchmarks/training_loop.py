@@ -25,7 +25,7 @@ from netwright.data.loading.augmentation import AugmentationSettings
 from netwright.data.loading.batches import Batches
 from netwright.nn.losses import label_weights
 from netwright.spaces import SPACES
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
 from netwright.training.device import half_precision, resolve_device, tensor_channels_last, to_channels_last

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 
 SIZE = (12, 14, 10)

@@ -23,8 +23,8 @@ from netwright.tasks.classification.problem import ImageProblem
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.problem import InpaintingProblem
 from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.problem import make_problem
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training import checkpoint
 from netwright.training.checkpoint import Checkpoints

@@ -16,7 +16,7 @@ from netwright.nn.losses import (
     label_weights,
     main_output,
 )
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 
 def random_case(seed, batch=2, classes=3, size=(3, 4, 2), spread=1.5):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from netwright.nn.losses import FLAT_BELOW, LOSSES, label_weights
 from netwright.nn.partial_losses import PartialLoss, region_weights
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 IGNORED = 255
 REGIONS = ((1, 2, 3), (2, 3), (3,))

@@ -25,7 +25,7 @@ from netwright.settings import RunSettings, parse_settings
 from netwright.spaces import make_space
 from netwright.spaces.base import Layered
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.outcome import Status
 from netwright.training.trial import evaluate_candidate
 from planning.steps import CHOOSE_FROM_DATA, after, resolve

@@ -33,7 +33,7 @@ from netwright.spaces.dense import DenseSpace
 from netwright.spaces.kinds import INPAINTING, KINDS, Kind
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.trial import predicted_cost
 from planning.steps import CHOOSE_FROM_DATA, after, resolve
 

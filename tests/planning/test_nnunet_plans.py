@@ -14,7 +14,7 @@ import pytest
 from netwright.errors import SettingsError
 from netwright.planning.nnunet_plans import assignments_of_plans
 from netwright.spaces.auto import EncoderDecoderSpace
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 PLANS = Path(__file__).resolve().parents[1] / "fixtures" / "nnunet_plans.json"
 """Written by nnUNetv2_plan_and_preprocess of nnunetv2 2.8.1 for twelve volumes of the hippocampus."""

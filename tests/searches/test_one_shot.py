@@ -25,7 +25,7 @@ from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from planning.steps import resolve
 
 HERE = Path(".")

@@ -17,7 +17,7 @@ from netwright.spaces import SetsTraining, Space
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.auto.blocks import SLOPES, Layers
 from netwright.spaces.auto.resolutions import resolutions
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.precision import half_precision_training
 from spaces.auto_choices import each_value, random_choices, shapes

@@ -14,7 +14,7 @@ from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.spaces import SetsTraining, Space
 from netwright.spaces.auto import ClassifierStagesSpace
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from spaces.auto_choices import each_value, random_choices, shapes
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from netwright.spaces.layerwise import from_module
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 
 def test_a_layer_may_be_called_output() -> None:

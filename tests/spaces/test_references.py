@@ -16,7 +16,7 @@ from netwright.spaces.resnet import ResidualBlock, ResNet20
 from netwright.spaces.unet3d import UNet3D
 from netwright.spaces.vnet import VNet
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 
 @dataclass(frozen=True)

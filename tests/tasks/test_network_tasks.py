@@ -4,7 +4,7 @@ import pytest
 
 from netwright.errors import SettingsError
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 
 def test_task_counts_the_background_and_refuses_nonsense():

@@ -24,8 +24,8 @@ from netwright.data.layouts.volume_files import MANIFEST
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, NetwrightError, SettingsError, StorageError
 from netwright.tasks.outputs import Outputs, Reading, plan_outputs
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright_tests import save_picture
 
 

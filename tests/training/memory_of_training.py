@@ -14,7 +14,7 @@ from torch import nn
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.losses import loss_of
 from netwright.training.memory import measured_memory

@@ -22,7 +22,7 @@ from netwright.nn.losses import dice_cross_entropy
 from netwright.spaces import SPACES
 from netwright.spaces.references import REFERENCES
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.cost import dry_run, fits
 from netwright.training.memory import HEAP_LIMIT, heap_bytes, measured_memory

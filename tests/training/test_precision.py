@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from netwright.nn.losses import dice_cross_entropy
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.spaces.references import REFERENCES
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.device import half_precision, tensor_channels_last, to_channels_last
 from netwright.training.precision import half_precision_training
 

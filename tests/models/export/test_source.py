@@ -19,7 +19,7 @@ from netwright.models.export.source.made import made_with, noted
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import ClassifierStagesSpace, EncoderDecoderSpace
 from netwright.tasks.classification.task import ClassificationTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from processes import run
 
 QUICK = ("segnas7", "marl-vgg16", "pdas-cells", "volumes")

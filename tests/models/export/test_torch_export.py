@@ -25,7 +25,7 @@ from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.torch_export import DESCRIPTION
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import EncoderDecoderSpace
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from processes import run
 
 TESTS = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from netwright.tasks.classification.task import ClassificationTask
 from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.metrics.psnr import MOST_PSNR
 from netwright.tasks.inpainting.task import InpaintingTask
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.losses import loss_of
 

@@ -20,8 +20,8 @@ from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import MemoryShortage, SettingsError, StorageError
 from netwright.tasks.outputs import ADDITIONAL
 from netwright.tasks.segmentation.additional import uncertainty
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 
 SIZE = (12, 10, 8)
 AFFINE = np.array([[-1.5, 0, 0, 20], [0, 0, 3.0, -7], [0, 1.5, 0, 4], [0, 0, 0, 1.0]])

@@ -34,8 +34,8 @@ from netwright.spaces import network_builder
 from netwright.spaces.auto.two_stages import TwoStages, magnified
 from netwright.spaces.references import REFERENCES
 from netwright.tasks import TASKS
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import as_segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import WEIGHTS
 from netwright.training.inference import predict_volume

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from netwright.data.volumes.regions import IGNORED
 from netwright.errors import SettingsError
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.patch_validation import fixed_patches, sliding_windows
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol
 from netwright.training.trial import predicted_cost

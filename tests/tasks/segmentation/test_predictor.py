@@ -17,8 +17,8 @@ from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, DatasetWarning, MemoryShortage, SettingsError
 from netwright.tasks.segmentation.data import LabelledCase
 from netwright.tasks.segmentation.dense_crf import DenseCRF
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 
 
 class Threshold(nn.Module):

@@ -17,8 +17,8 @@ from torch import nn
 from netwright.data import PreprocessingSettings, inspect_dataset, open_any, prepare, split_any
 from netwright.errors import DatasetWarning
 from netwright.tasks.segmentation.data import labelled
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
-from netwright.tasks.segmentation.task import SegmentationTask
 
 SHAPE = (8, 8, 8)
 SETTINGS = PreprocessingSettings(spacing="native", normalise="none", pad=False, size=SHAPE)

@@ -27,9 +27,10 @@ from netwright.spaces.auto.two_stages import TwoStages, magnified
 from netwright.tasks.segmentation.data import LabelledCase
 from netwright.tasks.segmentation.metrics.dice import dice_per_label
 from netwright.tasks.segmentation.metrics.surface_distance import hausdorff_95_per_label
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.problem import make_problem
-from netwright.tasks.segmentation.task import Segmentation, SegmentationTask
+from netwright.tasks.segmentation.task import Segmentation
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import predict_slices, predict_volume
 from netwright.training.loop import train

@@ -18,10 +18,10 @@ from netwright.data.volumes.geometry import Geometry
 from netwright.data.volumes.prepared import PreparedCase
 from netwright.data.volumes.preprocessing import PreprocessingSettings, prepare_volume
 from netwright.data.volumes.slices import Slices, SliceSettings
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.problem import make_problem
 from netwright.tasks.segmentation.slice_problem import SliceProblem
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import slice_dice, validation_dice
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.config import TrainingProtocol

@@ -12,7 +12,7 @@ from torch import nn
 
 from netwright.data.loading.batches import CroppedVolumes, windows
 from netwright.data.loading.patches import centred
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.inference import predict_padded
 from netwright.training.windows import OVERLAP, starts
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import Slices, SliceSettings
 from netwright.data.volumes.surroundings import SurroundedVolumes
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.slice_problem import SliceProblem
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.volume_problem import VolumeProblem
 from netwright.training.problem import Problem
 

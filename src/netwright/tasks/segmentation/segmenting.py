@@ -29,7 +29,7 @@ from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.tasks.segmentation.additional import Segmented, together
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 
 
 @dataclass(frozen=True)

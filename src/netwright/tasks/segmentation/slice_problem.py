@@ -13,7 +13,7 @@ from torch import nn
 from netwright.data.loading.batches import Batches
 from netwright.data.volumes.slabs import Slabs
 from netwright.data.volumes.slices import Slices
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, slice_dice
 from netwright.tasks.segmentation.volume_problem import dice_metrics, training_batches
 from netwright.training.config import TrainingProtocol

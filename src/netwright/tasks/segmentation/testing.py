@@ -16,8 +16,8 @@ from netwright.tasks.base import Scores
 from netwright.tasks.segmentation.data import tell_names
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.metrics.surface_distance import hausdorff_95_per_label
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.segmenting import SegmentingNetwork
-from netwright.tasks.segmentation.task import SegmentationTask
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from netwright.data.loading.batches import PreparedVolumes, whole
 from netwright.data.volumes.slabs import Slabs
-from netwright.tasks.segmentation.task import SegmentationTask
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.inference import (
     InferenceSettings,
     is_within,

@@ -15,8 +15,8 @@ from netwright.data.loading.batches import Batches, CroppedVolumes, Items
 from netwright.data.loading.patches import Patches
 from netwright.data.volumes.slabs import Slabs
 from netwright.means import mean_scores
+from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place
-from netwright.tasks.segmentation.task import SegmentationTask
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import InferenceSettings, predict_volume
