@@ -12,7 +12,12 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
-CONTRACTS = ("netwright.strategies.base", "netwright.spaces.base", "netwright.tasks.base")
+CONTRACTS = (
+    "netwright.strategies.base",
+    "netwright.spaces.base",
+    "netwright.tasks.base",
+    "netwright.tasks.predictor",
+)
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -13,18 +13,10 @@ import pytest
 from netwright import api
 from netwright.cli.tables import plan_lines
 from netwright.data.open import split_any
-from netwright.planning.candidate_cost import (
-    BESIDE,
-    NOT_MEASURED,
-    VALIDATION,
-    Measurement,
-    ProbeJob,
-    _stages,
-    measure,
-    probe,
-)
+from netwright.planning.candidate_cost import measure
 from netwright.planning.cost import RESERVE_SECONDS, Plan
 from netwright.planning.one_shot_cost import OneShotPlan
+from netwright.planning.probe import BESIDE, NOT_MEASURED, VALIDATION, Measurement, ProbeJob, _stages, probe
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, prepare_own
 from netwright.spaces import make_space

@@ -13,12 +13,12 @@ from netwright.api.joining import begin_study, find_study, join_study
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus, conduct
 from netwright.execution.guard import leaving_nothing, require_guard
-from netwright.planning.candidate_cost import Measurement
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.context import Context
 from netwright.planning.cost import Plan, make_plan, measuring_seconds, plan_by_hours
 from netwright.planning.draft import Draft
 from netwright.planning.one_shot_cost import OneShotPlan, plan_one_shot
+from netwright.planning.probe import Measurement
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, Chapter, take_steps
 from netwright.planning.user_settings import UserSettings

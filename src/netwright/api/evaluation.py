@@ -5,9 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from netwright.tasks.base import Scores
+from netwright.data.base import OnCase
+from netwright.data.open import open_any
+from netwright.errors import DatasetError, RunError
+from netwright.execution.resources import available_cores
+from netwright.models.store import saved_task
+from netwright.runs.cache import cache_root
+from netwright.runs.data import note_of, nothing_unseen, unseen_cases
+from netwright.runs.folder import RunFolder
+from netwright.settings import RunSettings
+from netwright.tasks.predictor import Predictor, Scores
 
 DISTANCES = "hausdorff_95_mm"
 
@@ -56,3 +66,60 @@ class Evaluation:
         named = {**asdict(self), "distances": self.distances, "crf": self.crf}
         values: dict[str, Any] = json.loads(json.dumps(named, default=str), parse_constant=lambda _: None)
         return values
+
+
+def evaluate_unseen(
+    run: RunFolder,
+    settings: RunSettings,
+    network: Path,
+    predictor: Predictor,
+    dataset: Path | str,
+    *,
+    format: str | None,
+    map_label: Mapping[int, int] | None,
+    chosen: bool,
+    on_case: OnCase | None,
+) -> Evaluation:
+    """Tests a network of a run on the cases of a dataset that the run's networks were not made with.
+
+    Args:
+        run: its folder.
+        settings: of the run.
+        network: the folder of the network.
+        predictor: the network.
+        dataset: the folder of the dataset.
+        format: of the dataset; None: the usual one of the task.
+        map_label: as for a search; None: that of the run.
+        chosen: whether a user chose the trial of the network.
+        on_case: called with the number of cases done and of all cases.
+
+    Raises:
+        DatasetError: the dataset cannot be used, or the network has seen all its cases.
+        MemoryShortage: the postprocessing needs more memory than there is.
+        RunError: the output of the network is not finite.
+    """
+    task = saved_task(network)
+    opened = open_any(
+        Path(dataset),
+        format=format or task.format,
+        map_label=settings.dataset.map_label if map_label is None else map_label,
+    )
+    task.require_testable(opened)
+    unseen = unseen_cases(opened, settings, run.splits())
+    if not unseen.names:
+        raise DatasetError(nothing_unseen(dataset, unseen))
+    prepared = predictor.prepare(opened, cache_root(), available_cores())
+    try:
+        results = predictor.results(task.test_cases(opened, prepared, unseen.names), on_case=on_case)
+    except FloatingPointError as error:
+        raise RunError(str(error)) from error
+    return Evaluation(
+        network=str(network),
+        dataset=str(dataset),
+        metrics=predictor.means(results),
+        cases=results["scores"],
+        note=note_of(unseen, chosen=chosen),
+        details={name: scores for name, scores in results.items() if name != "scores"},
+        postprocessed=predictor.is_postprocessed,
+        remarks=task.remarks(results, postprocessed=predictor.is_postprocessed),
+    )

@@ -6,23 +6,20 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from netwright.api.evaluation import Evaluation
+from netwright.api.evaluation import Evaluation, evaluate_unseen
 from netwright.api.front import OnMember, members, train_front
 from netwright.api.networks import export_data, network_folder, require_trained, train_trial, trial_of
 from netwright.api.progress import OnProgress
 from netwright.api.race import extend
 from netwright.api.runner import OnStatus, conduct
 from netwright.comparison.retrain import train_protocol
-from netwright.data.open import open_any
-from netwright.errors import DatasetError, RunError, SettingsWarning
-from netwright.execution.resources import available_cores
+from netwright.errors import RunError, SettingsWarning
 from netwright.files import file_stamp
 from netwright.models.export import DEFAULT, exporter_of
 from netwright.models.export.base import silent
 from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_network, saved_task
-from netwright.runs.cache import cache_root
-from netwright.runs.data import note_of, nothing_unseen, open_run_data, unseen_cases
+from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder
 from netwright.runs.series import is_series
 from netwright.runs.status import FINISHED, RunStatus, read_status
@@ -31,7 +28,8 @@ from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, version_warning
 from netwright.searches.components import with_own_training
 from netwright.settings import RunSettings
-from netwright.tasks.base import Postprocessing, Predictor, SavedNetwork
+from netwright.tasks.base import Postprocessing, SavedNetwork
+from netwright.tasks.predictor import Predictor
 from netwright.training.files import WEIGHTS
 from netwright.training.outcome import Outcome, Status
 
@@ -271,31 +269,16 @@ class Run:
             RunError: there is no trained network yet, or its output is not finite.
         """
         trained = self.network(trial, postprocessing=postprocessing, crf=crf)
-        settings, network_folder = self.settings, self._network_folder(trial)
-        task = saved_task(network_folder)
-        opened = open_any(
-            Path(dataset),
-            format=format or task.format,
-            map_label=settings.dataset.map_label if map_label is None else map_label,
-        )
-        task.require_testable(opened)
-        unseen = unseen_cases(opened, settings, self.folder.splits())
-        if not unseen.names:
-            raise DatasetError(nothing_unseen(dataset, unseen))
-        prepared = trained.prepare(opened, cache_root(), available_cores())
-        try:
-            results = trained.results(task.test_cases(opened, prepared, unseen.names), on_case=on_case)
-        except FloatingPointError as error:
-            raise RunError(str(error)) from error
-        return Evaluation(
-            network=str(network_folder),
-            dataset=str(dataset),
-            metrics=trained.means(results),
-            cases=results["scores"],
-            note=note_of(unseen, chosen=trial is not None),
-            details={name: scores for name, scores in results.items() if name != "scores"},
-            postprocessed=trained.is_postprocessed,
-            remarks=task.remarks(results, postprocessed=trained.is_postprocessed),
+        return evaluate_unseen(
+            self.folder,
+            self.settings,
+            self._network_folder(trial),
+            trained,
+            dataset,
+            format=format,
+            map_label=map_label,
+            chosen=trial is not None,
+            on_case=on_case,
         )
 
     def predict(

@@ -10,10 +10,10 @@ from typing import Any
 
 from netwright.api.evaluation import Evaluation
 from netwright.cli.inspected import command
-from netwright.planning.candidate_cost import NOT_MEASURED, Measurement
 from netwright.planning.cost import Plan
 from netwright.planning.exploration_length import exploration_words
 from netwright.planning.one_shot_cost import OneShotPlan
+from netwright.planning.probe import NOT_MEASURED, Measurement
 from netwright.planning.race import disk_mb
 from netwright.report import formatting
 from netwright.report.metrics import metric_named

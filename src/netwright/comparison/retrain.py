@@ -26,7 +26,8 @@ from netwright.searches.components import with_own_training
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
-from netwright.tasks.base import Predictor, Results, TestCase
+from netwright.tasks.base import TestCase
+from netwright.tasks.predictor import Predictor, Results
 from netwright.training.checkpoint import remove_checkpoint
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, LOG

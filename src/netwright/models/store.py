@@ -13,7 +13,8 @@ from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
 from netwright.spaces import network_builder
 from netwright.tasks import TASKS, task_of_network
-from netwright.tasks.base import Predictor, SavedNetwork, Task
+from netwright.tasks.base import SavedNetwork, Task
+from netwright.tasks.predictor import Predictor
 from netwright.training.files import WEIGHTS
 
 if TYPE_CHECKING:

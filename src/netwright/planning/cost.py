@@ -15,8 +15,9 @@ import numpy as np
 
 from netwright.data.base import AnyPrepared
 from netwright.data.volumes.sizes import PreparedSizes
-from netwright.planning.candidate_cost import NOT_MEASURED, Measurement, measure
+from netwright.planning.candidate_cost import measure
 from netwright.planning.exploration_length import exploration_episodes
+from netwright.planning.probe import NOT_MEASURED, Measurement
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import store_outcome
 from netwright.searches.components import open_study, problem_of

@@ -18,8 +18,9 @@ from netwright.execution.base import WorkerLost
 from netwright.execution.executors import make_executor
 from netwright.execution.run_jobs import Cause, Job, run_jobs
 from netwright.files import read_json, write_json
-from netwright.planning.candidate_cost import GRACE_SECONDS, Measurement, measure
+from netwright.planning.candidate_cost import GRACE_SECONDS, measure
 from netwright.planning.cost import facts_of
+from netwright.planning.probe import Measurement
 from netwright.searches.one_shot import SharedJob, make_search, memory_limit_mb, shared_protocol
 from netwright.settings import RunSettings
 from netwright.spaces import make_space

@@ -11,8 +11,8 @@ from netwright import __version__
 from netwright.api import open_run
 from netwright.models.store import saved_task
 from netwright.serving.kinds import endings_of
-from netwright.tasks.base import Predictor
 from netwright.tasks.exchange import Exchange
+from netwright.tasks.predictor import Predictor
 
 RESULTS = "results"
 """The folder beside an uploaded file that its prediction is written to."""

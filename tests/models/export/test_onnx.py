@@ -36,7 +36,8 @@ from netwright.models.export.tracing import traces
 from netwright.models.export.trained import export_path, export_trained
 from netwright.nn.ensemble import Ensemble
 from netwright.tasks import TASKS
-from netwright.tasks.base import Predictor, SavedNetwork
+from netwright.tasks.base import SavedNetwork
+from netwright.tasks.predictor import Predictor
 from processes import run
 
 onnx = pytest.importorskip("onnx")

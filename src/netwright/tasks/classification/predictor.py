@@ -19,7 +19,7 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import PicturePreparation
 from netwright.errors import DatasetError
 from netwright.means import mean_scores
-from netwright.tasks.base import Results, SavedNetwork
+from netwright.tasks.base import SavedNetwork
 from netwright.tasks.classification.task import Classification, ClassificationTask
 from netwright.tasks.exchange import single_row
 from netwright.tasks.images import (
@@ -32,6 +32,7 @@ from netwright.tasks.images import (
     runs_of,
 )
 from netwright.tasks.outputs import refuse_additional, refuse_format, refuse_masks
+from netwright.tasks.predictor import Results
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from netwright.data.layouts.boxes import BOXES, read_boxes
 from netwright.errors import DatasetError, DatasetWarning, RunError
 from netwright.means import mean_known
 from netwright.report.examples import worst_median_best
-from netwright.tasks.base import Results, SavedNetwork
+from netwright.tasks.base import SavedNetwork
 from netwright.tasks.images import (
     LabelledPicture,
     find_pictures,
@@ -43,6 +43,7 @@ from netwright.tasks.outputs import (
     refuse_additional,
     refuse_format,
 )
+from netwright.tasks.predictor import Results
 
 Pictures = NDArray[np.float32]
 T = TypeVar("T", bound=Hashable)

@@ -19,7 +19,7 @@ from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import PicturePreparation
 from netwright.errors import DatasetError
 from netwright.means import mean_scores
-from netwright.tasks.base import Results, SavedNetwork, Scores
+from netwright.tasks.base import SavedNetwork
 from netwright.tasks.exchange import single_row
 from netwright.tasks.images import (
     PREDICTIONS,
@@ -36,6 +36,7 @@ from netwright.tasks.multilabel.metrics.f1 import f1_shares
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, Multilabel, MultilabelTask
 from netwright.tasks.multilabel.thresholds import Thresholds, best_thresholds, read_thresholds
 from netwright.tasks.outputs import refuse_additional, refuse_format, refuse_masks
+from netwright.tasks.predictor import Results, Scores
 
 Truths = NDArray[np.int64]
 

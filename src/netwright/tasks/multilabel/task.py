@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.errors import DatasetError, SettingsError
-from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, SavedNetwork, SettingsDraft, TestCase
 from netwright.tasks.exchange import Exchange
 from netwright.tasks.multilabel.thresholds import FILE as THRESHOLDS
+from netwright.tasks.predictor import Predictor, Results
 
 if TYPE_CHECKING:
     from torch import nn

@@ -19,7 +19,7 @@ from netwright.data.layouts import find_cases
 from netwright.data.volumes.dataset import Case
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.means import mean_scores
-from netwright.tasks.base import Predictor, Results, SavedNetwork
+from netwright.tasks.base import SavedNetwork
 from netwright.tasks.outputs import (
     PROBABILITIES,
     UNCERTAINTY,
@@ -32,6 +32,7 @@ from netwright.tasks.outputs import (
     refuse_masks,
     require_additional,
 )
+from netwright.tasks.predictor import Predictor, Results
 from netwright.tasks.segmentation.additional import (
     TABLE,
     names_of,
@@ -48,7 +49,7 @@ from netwright.tasks.segmentation.testing import SegmentationTest, score_cases
 
 @dataclass(frozen=True)
 class Segmenter(SegmentingNetwork):
-    """A trained network with every step from a file to its labels: a `netwright.tasks.base.Predictor`."""
+    """A trained network with every step from a file to its labels: a `netwright.tasks.predictor.Predictor`."""
 
     @classmethod
     def load(cls, network: nn.Module, saved: SavedNetwork, device: Any) -> Segmenter:
@@ -103,8 +104,8 @@ class Segmenter(SegmentingNetwork):
         *,
         unkept: DenseCRF | None = None,
     ) -> Results:
-        """`test` as `netwright.tasks.base.Results`: Dice as "scores", the distances, with a CRF also the Dice without
-        it, and with an ``unkept`` one that with it.
+        """`test` as `netwright.tasks.predictor.Results`: Dice as "scores", the distances, with a CRF also the Dice
+        without it, and with an ``unkept`` one that with it.
         """
         tested = self.test(cases, predictions, on_case, unkept)
         results = {"scores": tested.dice, HAUSDORFF: tested.distances}

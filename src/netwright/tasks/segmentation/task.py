@@ -10,8 +10,9 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.data.volumes.regions import Region
 from netwright.errors import MemoryShortage, SettingsError
 from netwright.execution.notes import say_once
-from netwright.tasks.base import InferenceScript, Predictor, Results, SavedNetwork, SettingsDraft, TestCase
+from netwright.tasks.base import InferenceScript, SavedNetwork, SettingsDraft, TestCase
 from netwright.tasks.exchange import Exchange
+from netwright.tasks.predictor import Predictor, Results
 from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.training.guess import GUESSED
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from netwright.data.base import OnCase
 from netwright.data.io.volumes import label_ending, read_image, write_label_map
-from netwright.tasks.base import Scores
+from netwright.tasks.predictor import Scores
 from netwright.tasks.segmentation.data import tell_names
 from netwright.tasks.segmentation.dense_crf import DenseCRF
 from netwright.tasks.segmentation.metrics.surface_distance import hausdorff_95_per_label
