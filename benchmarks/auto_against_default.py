@@ -4,24 +4,26 @@
 
 For each seed two runs, side by side, each with one worker of one thread: `auto`, and `auto` with `--trials 1`, which
 trains its starting choice alone to the end of the hours, under the same protocol and with the same choice of snapshots
-and mirrored views at the end. Both runs of a seed have the same test cases, which neither saw. The hours are those of
+and mirrored views at the end. `--rivals default hyperband-tpe` adds Optuna's Hyperband with TPE, which drives the same
+trainings (`hyperband_tpe.py`). All runs of a seed have the same test cases, which none saw. The hours are those of
 all of it, reading the data and the test included. With `--options "--limit parameters<=3e5"` only `auto` has them.
-With `--in-turns` one run begins when the other has ended, for where only one core is idle.
+Two runs are made at once, with `--at-once 1` one, for where only one core is idle.
 
 The interval is a bootstrap over seeds and the cases within a seed. Runs are kept in `--work`: the script goes on where
-it was broken off, a run that was broken off is resumed, and `--seeds` may grow.
+it was broken off, a run that was broken off is resumed, and `--seeds` and `--rivals` may grow.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -34,38 +36,61 @@ from netwright.runs.candidates import candidates_of
 from netwright.runs.results import read_results
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+AUTO, DEFAULT, HYPERBAND = "auto", "default", "hyperband-tpe"
 RESAMPLES = 10_000
 
 
-def start(command: Sequence[str], folder: Path) -> subprocess.Popen[bytes] | None:
+def searching(arguments: argparse.Namespace, seed: int, way: str) -> subprocess.Popen[bytes] | None:
     """A search that begins or goes on; None where it is finished."""
-    netwright = [str(Path(sys.executable).with_name("netwright"))]
-    if (folder / "run.yaml").exists():
-        if open_run(folder).status().phase == "finished":
-            return None
-        command = ["resume", str(folder)]
-    with folder.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen([*netwright, *command], env=ONE_THREAD, stdout=log, stderr=log)
-
-
-def side_by_side(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Both runs of a seed, side by side or in turns."""
-    folders = {way: arguments.work / f"{arguments.to.stem}-{seed}-{way}" for way in ("auto", "default")}
-    arguments.work.mkdir(parents=True, exist_ok=True)
-    common = ["--recipe", "auto", "--hours", str(arguments.hours), "--seed", str(seed), "--workers", "1"]
+    folder = folder_of(arguments, seed, way)
+    netwright, own = Path(sys.executable).with_name("netwright"), Path(__file__).with_name("hyperband_tpe.py")
+    common = ["--hours", str(arguments.hours), "--seed", str(seed)]
     common += [word for text in arguments.map_label for word in ("--map-label", text)]
-    own = {"auto": shlex.split(arguments.options), "default": ["--trials", "1"]}
-    begun = time.time()
-    searches = []
-    for way, folder in folders.items():
-        search = start(["search", str(arguments.dataset), "-o", str(folder), *common, *own[way]], folder)
-        searches.append(search)
-        if search is not None and arguments.in_turns:
-            search.wait()
-    if any(search is not None and search.wait() for search in searches):
-        raise SystemExit(f"A run ended with an error; see {arguments.work}/*.log.")
-    results = {way: result_of(folder) for way, folder in folders.items()}
-    return {"seed": seed, "hours": arguments.hours, "seconds": round(time.time() - begun), **results}
+    if (folder / "run.yaml").exists() and open_run(folder).status().phase == "finished":
+        return None
+    if way == HYPERBAND:
+        command = [sys.executable, str(own), str(arguments.dataset), "-o", str(folder), *common]
+    elif (folder / "run.yaml").exists():
+        command = [str(netwright), "resume", str(folder)]
+    else:
+        options = ["--trials", "1"] if way == DEFAULT else shlex.split(arguments.options)
+        command = [str(netwright), "search", str(arguments.dataset), "-o", str(folder), *common]
+        command += ["--recipe", "auto", "--workers", "1", *options]
+    with folder.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(command, env=ONE_THREAD, stdout=log, stderr=log)
+
+
+def folder_of(arguments: argparse.Namespace, seed: int, way: str) -> Path:
+    """Where a run is kept."""
+    folder: Path = arguments.work / f"{arguments.to.stem}-{seed}-{way}"
+    return folder
+
+
+def run_missing(arguments: argparse.Namespace, entries: list[dict[str, Any]]) -> None:
+    """Makes the runs that are not among the results yet, some at once, and writes their results as they end."""
+    ways = [AUTO, *arguments.rivals]
+    by_seed = {entry["seed"]: entry for entry in entries}
+    missing = [(seed, way) for seed in arguments.seeds for way in ways if way not in by_seed.get(seed, {})]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        waits = {pool.submit(run_one, arguments, seed, way): (seed, way) for seed, way in missing}
+        for done in as_completed(waits):
+            seed, way = waits[done]
+            if seed not in by_seed:
+                by_seed[seed] = {"seed": seed, "hours": arguments.hours}
+                entries.append(by_seed[seed])
+            by_seed[seed][way] = done.result()
+            entries.sort(key=lambda entry: entry["seed"])
+            write_json(arguments.to, entries)
+
+
+def run_one(arguments: argparse.Namespace, seed: int, way: str) -> dict[str, Any]:
+    """Makes one run, or goes on with it. Returns its results."""
+    search = searching(arguments, seed, way)
+    folder = folder_of(arguments, seed, way)
+    if search is not None and search.wait():
+        raise SystemExit(f"A run ended with an error; see {folder.with_suffix('.log')}.")
+    return result_of(folder)
 
 
 def result_of(folder: Path) -> dict[str, Any]:
@@ -82,11 +107,11 @@ def result_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def differences(entry: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Of one seed: `auto` less the default, a value a test case."""
-    ours, others = entry["auto"]["scores"], entry["default"]["scores"]
-    values = np.array([ours[case] - others[case] for case in ours])
-    return values[~np.isnan(values)]
+def differences(entry: dict[str, Any], rival: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Of one seed: `auto` less a rival, a value a test case."""
+    ours, others = entry[AUTO]["scores"], entry[rival]["scores"]
+    values = (ours[case] - others[case] for case in ours)
+    return np.array([value for value in values if not math.isnan(value)])
 
 
 def interval(by_seed: Sequence[np.ndarray[Any, np.dtype[np.float64]]]) -> tuple[float, float]:
@@ -114,26 +139,28 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=0.33)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--options", default="", help="more options of auto's command")
-    parser.add_argument("--in-turns", action="store_true", help="one run after the other, on one idle core")
+    parser.add_argument("--rivals", nargs="+", choices=[DEFAULT, HYPERBAND], default=[DEFAULT])
+    parser.add_argument("--at-once", type=int, default=2, help="how many runs are made at a time")
     parser.add_argument("--to", type=Path, required=True, help="the file of results")
     parser.add_argument("--work", type=Path, default=Path("auto-against-default"), help="where runs are kept")
     arguments = parser.parse_args()
     entries = json.loads(arguments.to.read_text(encoding="utf-8")) if arguments.to.exists() else []
-    for seed in arguments.seeds:
-        if all(entry["seed"] != seed for entry in entries):
-            entries.append(side_by_side(arguments, seed))
-            write_json(arguments.to, entries)
-    print(
-        f"{'seed':>5} {'auto':>8} {'default':>8} {'difference':>11} {'cases':>6} {'begun':>6} {'members':>8}"
-    )
+    run_missing(arguments, entries)
+    for rival in arguments.rivals:
+        tell(entries, rival)
+
+
+def tell(entries: Sequence[dict[str, Any]], rival: str) -> None:
+    """Prints `auto` beside a rival."""
+    print(f"{'seed':>5} {'auto':>8} {rival:>13} {'difference':>11} {'cases':>6} {'begun':>6} {'members':>8}")
     for entry in entries:
-        means = [mean_known(entry[way]["scores"].values()) for way in ("auto", "default")]
-        apart = differences(entry)
+        means = [mean_known(entry[way]["scores"].values()) for way in (AUTO, rival)]
+        apart = differences(entry, rival)
         print(
-            f"{entry['seed']:5d} {means[0]:8.4f} {means[1]:8.4f} {apart.mean():+11.4f} {len(apart):6d} "
-            f"{entry['auto']['candidates']:6d} {entry['auto']['members']:8d}"
+            f"{entry['seed']:5d} {means[0]:8.4f} {means[1]:13.4f} {apart.mean():+11.4f} {len(apart):6d} "
+            f"{entry[AUTO]['candidates']:6d} {entry[AUTO]['members']:8d}"
         )
-    by_seed = [differences(entry) for entry in entries]
+    by_seed = [differences(entry, rival) for entry in entries]
     low, high = interval(by_seed)
     print(
         f"mean over seeds {np.mean([values.mean() for values in by_seed]):+.4f}, 95 % {low:+.4f} to {high:+.4f}"
