@@ -5,9 +5,9 @@
 Makes a run as `netwright search DATASET --recipe auto --workers 1` does: the same parts of the data, space, protocol,
 checkpoints, choice of networks in the end, and test. Only who is trained, and for how long, is Optuna's. Its
 `HyperbandPruner` has a reduction factor of 3 and resources from the first useful part, as the run measures it, to a
-third of the race; its `TPESampler` is as Optuna makes it by default. The default is its first trial. A promotion goes on
-from the checkpoint, which an ordinary objective function of Optuna would not do. `auto_against_default.py --rivals` runs
-it beside `auto`.
+third of the race; its `TPESampler` is as Optuna makes it by default. The default is its first trial. A promotion goes
+on from the checkpoint, which an ordinary objective function of Optuna would not do. `auto_against_default.py` runs it
+beside `auto` with `--rivals hyperband-tpe`.
 
 Each decision replays the whole race in a study in memory, so a run that was broken off goes on with the same command.
 """
