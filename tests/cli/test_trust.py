@@ -16,10 +16,11 @@ import yaml
 
 import netwright as package
 from netwright.errors import SettingsError, UntrustedCode
+from netwright.own_code.loading import load
 from netwright.runs.drawings import NOT_STORED, WITHOUT_DRAWINGS, space_to_show
 from netwright.runs.trust import remember_code, require_trusted
 from netwright.settings import SpecSettings
-from netwright.spaces import make_space
+from netwright.spaces import code_of, make_space
 from netwright.tasks.classification.task import ClassificationTask
 from processes import run
 
@@ -157,33 +158,33 @@ def test_code_is_ones_own_while_no_file_that_it_imports_changes(
 ) -> None:
     spec = own(tmp_path / "mine", "wide")
     with pytest.raises(UntrustedCode, match="no search of yours has run here"):
-        require_trusted(spec)
-    remember_code(spec)
-    assert "as by your own search" in str(require_trusted(spec))
+        require_trusted(code_of(spec))
+    remember_code(code_of(spec))
+    assert "as by your own search" in str(require_trusted(code_of(spec)))
     (tmp_path / "mine" / file.format("wide")).write_text(text.replace("{helper}", "wide_parts.widths"))
     if trusted:
-        require_trusted(spec)
+        require_trusted(code_of(spec))
         return
     with pytest.raises(UntrustedCode, match="has changed since the run began"):
-        require_trusted(spec)
+        require_trusted(code_of(spec))
 
 
 def test_moved_code_is_ones_own_unless_something_lies_beside_it(tmp_path: Path, empty_cache: Path) -> None:
-    remember_code(own(tmp_path / "before", "moved"))
+    remember_code(code_of(own(tmp_path / "before", "moved")))
     after = SpecSettings(name="layerwise", network="moved:make", folder=str(tmp_path / "after"))
     shutil.copytree(tmp_path / "before", tmp_path / "after")
-    assert "the same code" in str(require_trusted(after))
+    assert "the same code" in str(require_trusted(code_of(after)))
     (tmp_path / "after" / "pytest").mkdir()
     (tmp_path / "after" / "pytest" / "slow.py").write_text("")
-    assert require_trusted(after), "Python takes the installed pytest, not a folder of that name"
+    assert require_trusted(code_of(after)), "Python takes the installed pytest, not a folder of that name"
     for name in ("optional.py", "optional/parts.py", "moved_parts/other.py"):
         other = tmp_path / "after" / name
         other.parent.mkdir(exist_ok=True)
         other.write_text("print()\n")
         with pytest.raises(UntrustedCode, match=f"{name} beside it"):
-            require_trusted(after)
+            require_trusted(code_of(after))
         other.unlink()
-    assert require_trusted(after)
+    assert require_trusted(code_of(after))
 
 
 @pytest.mark.parametrize("on_path", [True, False])
@@ -201,9 +202,9 @@ def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
     for folder in (None, str(tmp_path / "none")):
         spec = SpecSettings(name="layerwise", network="received.planted:make", folder=folder)
         with pytest.raises(UntrustedCode, match=r"would run .*received/planted\.py, which no search"):
-            require_trusted(spec)
-    remember_code(spec)
-    assert "as by your own search" in str(require_trusted(spec))
+            require_trusted(code_of(spec))
+    remember_code(code_of(spec))
+    assert "as by your own search" in str(require_trusted(code_of(spec)))
 
 
 @pytest.mark.parametrize(
@@ -211,22 +212,22 @@ def test_a_module_in_the_run_folder_itself_is_not_taken_for_an_installed_one(
 )
 def test_what_python_has_itself_is_not_run_either(empty_cache: Path, network: str) -> None:
     with pytest.raises(UntrustedCode, match="which no search of yours has run here"):
-        require_trusted(SpecSettings(name="layerwise", network=network))
+        require_trusted(code_of(SpecSettings(name="layerwise", network=network)))
 
 
 def test_what_somebody_else_put_among_the_records_does_not_count(tmp_path: Path, empty_cache: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
     spec = own(tmp_path / "mine", "given")
-    remember_code(spec)
+    remember_code(code_of(spec))
     (record,) = (empty_cache / "own-code").rglob("*.json")
     os.chown(record, 12345, -1)
     with pytest.raises(UntrustedCode):
-        require_trusted(spec)
+        require_trusted(code_of(spec))
     record.write_text("{")
     os.chown(record, 0, -1)
     with pytest.raises(UntrustedCode):
-        require_trusted(spec)
+        require_trusted(code_of(spec))
 
 
 @pytest.mark.parametrize("file", ["module", "helper"])
@@ -239,7 +240,7 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
     import sys
 
     spec = own(tmp_path / "mine", f"compiled_{file}")
-    remember_code(spec)
+    remember_code(code_of(spec))
     place = tmp_path / "site-packages"
     shutil.copytree(tmp_path / "mine", place)
     name = f"compiled_{file}{'_parts' if file == 'helper' else ''}"
@@ -258,10 +259,10 @@ def test_a_compiled_file_beside_a_source_is_not_run_in_its_place(
     assert mark.exists(), "as Python does by itself"
     mark.unlink()
     moved = SpecSettings(name="layerwise", network=spec.options["network"], folder=str(place))
-    assert "the same code" in str(require_trusted(moved))
-    from netwright.spaces.layerwise.factory import load_factory
-
-    assert load_factory(str(spec.options["network"]), str(place)).__name__ == "make"
+    assert "the same code" in str(require_trusted(code_of(moved)))
+    code = code_of(moved)
+    assert code is not None
+    assert load(code).__name__ == "make"
     assert not mark.exists()
 
 

@@ -15,7 +15,8 @@ import torch
 from netwright.errors import SettingsError
 from netwright.execution.interrupts import Stopped
 from netwright.execution.signals import ended_by_signals
-from netwright.spaces.layerwise.factory import folder_of, load_factory, make_network, require_output
+from netwright.own_code.loading import OwnCode, folder_of
+from netwright.spaces.layerwise.factory import load_network, make_network, require_output
 from netwright.spaces.layerwise.space import from_module
 from netwright.spaces.layerwise.table3 import TABLE_3, table_3_values
 from netwright.spaces.layerwise.values import checked_values
@@ -185,40 +186,40 @@ def test_a_network_is_found_in_its_folder_from_anywhere(here: Path, monkeypatch:
     monkeypatch.chdir(here / "elsewhere")
     network = f"{name_of(here)}:small"
     with pytest.raises(SettingsError, match="there is no module"):
-        load_factory(network)
+        load_network(network)
     gone = str(here / "gone")
     with pytest.raises(
         SettingsError, match=rf"{gone}, where it was when .*, in .*elsewhere or .*Put it back, start"
     ):
-        load_factory(network, gone)
-    assert load_factory(network, str(here)).__name__ == "small"
-    assert folder_of(network) == str(here)
+        load_network(network, gone)
+    assert load_network(network, str(here)).__name__ == "small"
+    assert folder_of(OwnCode("network", network)) == str(here)
 
 
 def test_packages_have_the_folder_that_holds_them_and_installed_ones_none(here: Path) -> None:
     package = here / f"package_{name_of(here)}" / "inner"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("from torch.nn import Identity\n")
-    assert folder_of(f"package_{name_of(here)}.inner:Identity") == str(here)
-    assert folder_of("torch.nn:Identity") is None
+    assert folder_of(OwnCode("network", f"package_{name_of(here)}.inner:Identity")) == str(here)
+    assert folder_of(OwnCode("network", "torch.nn:Identity")) is None
 
 
 def test_a_network_that_fails_or_gives_no_tensor_is_said(here: Path) -> None:
-    wrong = load_factory(f"{name_of(here)}:Wrong")()
+    wrong = load_network(f"{name_of(here)}:Wrong")()
     with pytest.raises(
         SettingsError, match=rf"shape \(2, 1, 16, 16\).*RuntimeError.*{name_of(here)}.py, line 36"
     ):
         require_output("Wrong", wrong, 1, 3, (16, 16), None)
     with pytest.raises(SettingsError, match="returns a str; expected a tensor of logits"):
-        require_output("Texts", load_factory(f"{name_of(here)}:Texts")(), 1, 3, (16, 16), None)
+        require_output("Texts", load_network(f"{name_of(here)}:Texts")(), 1, 3, (16, 16), None)
 
 
 def test_the_current_directory_is_importable(here: Path) -> None:
     """As an installed script does not have it on its path, which is that of the script's own folder."""
     code = (
         "import sys; sys.path = [p for p in sys.path if p not in ('', %r)]\n"
-        "from netwright.spaces.layerwise.factory import load_factory\n"
-        "print(load_factory(%r).__name__)"
+        "from netwright.spaces.layerwise.factory import load_network\n"
+        "print(load_network(%r).__name__)"
     )
     done = run([sys.executable, "-c", code % (os.getcwd(), f"{name_of(here)}:small")])
     assert done.stdout.strip() == "small", done.stderr
@@ -256,7 +257,7 @@ def test_a_network_that_ends_the_program_is_an_error_of_its_own(
     Path(f"{name}.py").write_text(raised)
     Path(f"{name}_factory.py").write_text(f"def make():\n    {raised}\n")
     with pytest.raises(SettingsError, match=f"importing {name} failed: {type(error).__name__}"):
-        load_factory(f"{name}:make")
+        load_network(f"{name}:make")
     with pytest.raises(SettingsError, match=f"{name}_factory:make.* failed: {type(error).__name__}"):
         make_network(f"{name}_factory:make", 1, 2, (8, 8))
     with pytest.raises(SettingsError, match=f"{type(error).__name__}"):

@@ -15,7 +15,7 @@ from netwright.runs.folder import open_run_folder
 from netwright.runs.trials import load_trials, record_of
 from netwright.runs.trust import remember_code, require_trusted
 from netwright.settings import SpecSettings
-from netwright.spaces import make_space
+from netwright.spaces import code_of, make_space
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-space.md"
 SIZE = {"channels": 1, "classes": 2, "size": [16, 16], "dense": True}
@@ -94,13 +94,13 @@ def test_code_that_no_search_of_the_user_ran_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "stranger.py").write_text(f"open({str(mark)!r}, 'w')\n" + BASE.read_text())
     named = spec("stranger:Stack", tmp_path)
     with pytest.raises(UntrustedCode, match="no search of yours has run here"):
-        require_trusted(named)
+        require_trusted(code_of(named))
     assert not mark.exists()
-    told = require_trusted(named, trust_code=True)
+    told = require_trusted(code_of(named), trust_code=True)
     assert told is not None
     assert "as you trust it" in told
-    remember_code(named)
-    assert "as by your own search" in str(require_trusted(named))
+    remember_code(code_of(named))
+    assert "as by your own search" in str(require_trusted(code_of(named)))
 
 
 def test_the_space_of_the_page_is_searched_by_its_name(

@@ -13,6 +13,7 @@ from netwright.api.joining import begin_study, find_study, join_study
 from netwright.api.run import Run
 from netwright.api.runner import OnStatus, conduct
 from netwright.execution.guard import leaving_nothing, require_guard
+from netwright.own_code.loading import folder_of
 from netwright.planning.candidate_time import share_hours
 from netwright.planning.context import Context
 from netwright.planning.cost import Plan, make_plan, measuring_seconds, plan_by_hours
@@ -25,6 +26,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import create_run_folder, default_output, open_run_folder
 from netwright.runs.shared_trials import make_shared_trials
 from netwright.runs.trust import remember_code
+from netwright.spaces import code_of
 from netwright.training.outcome import Status
 
 PLAN_SECONDS = 60.0
@@ -125,7 +127,7 @@ def create_run(
     if there is None:
         take_steps(draft, context, *Chapter)
         settings = draft.finished()
-        remember_code(settings.space)
+        remember_code(code_of(settings.space))
         own = "storage.folder" in draft.user_set
         begun = begin_study(settings, context.splits, context.folder, named=own)
         if begun is not None:
@@ -143,7 +145,7 @@ def create_run(
     on_stage(f"taking part in the study {there.study}")
     run = join_study(there, output, _given(draft, recipe, user), trust_code=user.trust_code)
     if _names_code(draft):
-        remember_code(run.settings.space)
+        remember_code(code_of(run.settings.space))
     return run
 
 
@@ -164,12 +166,9 @@ def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, An
         strategy = draft.strategy.model_dump(mode="json")
         given |= {"recipe": draft.recipe, "space.name": draft.space.name, "strategy": strategy}
     if _names_code(draft):
-        from netwright.spaces import code_of
-        from netwright.spaces.layerwise.factory import folder_of
-
         code = code_of(draft.space)
         assert code is not None
-        given["space.folder"] = folder_of(code, draft.space.options.get("folder"))
+        given["space.folder"] = folder_of(code)
     return given
 
 

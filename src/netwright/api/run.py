@@ -28,6 +28,7 @@ from netwright.runs.trust import require_trusted
 from netwright.runs.versions import stated, version_warning
 from netwright.searches.components import with_own_training
 from netwright.settings import RunSettings
+from netwright.spaces import code_of
 from netwright.tasks.base import Postprocessing, SavedNetwork
 from netwright.tasks.predictor import Predictor
 from netwright.training.files import WEIGHTS
@@ -63,7 +64,7 @@ class Run:
         Raises:
             UntrustedCode: neither is the case. Nothing was imported.
         """
-        return require_trusted(self.settings.space, trust_code=self.trust_code)
+        return require_trusted(code_of(self.settings.space), trust_code=self.trust_code)
 
     def other_versions(self) -> str | None:
         """How versions and machine differ from those when the run was made, in words.

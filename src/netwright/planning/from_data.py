@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from netwright.data.open import KINDS
 from netwright.errors import InfeasibleArchitecture, SettingsError
 from netwright.objective import read_limit
+from netwright.own_code.loading import folder_of
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.settings import SpecSettings
 from netwright.spaces import code_of, make_space, space_maker, takes_task
 from netwright.spaces.base import SetsTraining, Space, is_dense
-from netwright.spaces.layerwise.factory import folder_of
 from netwright.spaces.layerwise.networks.vgg16 import usual_units
 from netwright.tasks import TASKS
 
@@ -110,7 +110,7 @@ def _shaped(draft: Draft, context: Context) -> dict[str, Any]:
         options["units"] = usual_units(task.size)
     code = code_of(spec)
     if code is not None:
-        options["folder"] = folder_of(code, options.get("folder"))
+        options["folder"] = folder_of(code)
     if code is not None and "fingerprint" in parameters:
         options["fingerprint"] = None
         options["fingerprint"] = getattr(make_space(SpecSettings(**options)), "fingerprint", None)

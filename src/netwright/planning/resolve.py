@@ -64,7 +64,7 @@ from netwright.runs.trust import require_trusted
 from netwright.searches.components import require_components
 from netwright.searches.one_shot import require_searchable, require_shared
 from netwright.settings import first_choices
-from netwright.spaces import code_option, make_space
+from netwright.spaces import code_of, make_space
 from netwright.strategies.makers import make_sampler
 
 Step = Callable[[Draft, Context], None]
@@ -104,9 +104,10 @@ def require_trusted_code(draft: Draft, context: Context) -> None:
     Raises:
         UntrustedCode: as `require_trusted`.
     """
-    if not context.repeats or f"space.{code_option(draft.space)}" in draft.user_set:
+    code = code_of(draft.space)
+    if not context.repeats or code is None or code.setting in draft.user_set:
         return
-    note = require_trusted(draft.space, trust_code=context.user.trust_code)
+    note = require_trusted(code, trust_code=context.user.trust_code)
     if note is not None:
         context.on_stage(note)
 

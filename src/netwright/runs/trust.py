@@ -1,7 +1,7 @@
 """Decides whose code a run may execute: a run names a module, and its folder may come from anybody.
 
-A search stores a fingerprint of its network's code in the user's cache, which is outside the run folder. Later, a
-module is imported only if its code is still the same, or if the user allows it.
+A search stores a fingerprint of the code of its network, space or strategy in the user's cache, which is outside the
+run folder. Later, a module is imported only if its code is still the same, or if the user allows it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 from netwright.errors import StorageError, UntrustedCode
 from netwright.files import write_json
+from netwright.own_code.loading import OwnCode
+from netwright.own_code.sources import Source, source_of
 from netwright.runs.cache import cache_root
-from netwright.spaces import code_of, code_option
-from netwright.spaces.layerwise.sources import Source, source_of
+from netwright.spaces import code_option
 from netwright.spec import Spec
 
 RECORDS = "own-code"
@@ -29,19 +30,18 @@ def names_code(spec: Spec) -> bool:
     return code_option(spec) is not None
 
 
-def remember_code(spec: Spec) -> None:
-    """Records that a search of this user ran the code of a space, if the space names any.
+def remember_code(code: OwnCode | None) -> None:
+    """Records that a search of this user ran some code; None: there is none.
 
     Raises:
         StorageError: the cache cannot be written.
     """
-    named = _source(spec)
-    if named is None:
+    source = None if code is None else _source(code)
+    if code is None or source is None:
         return
-    network, source = named
-    record = {"network": network, "place": source.folder, "files": dict(source.files)}
+    record = {"network": code.name, "place": source.folder, "files": dict(source.files)}
     text = json.dumps(record, sort_keys=True)
-    folder = _records(network)
+    folder = _records(code.name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -51,8 +51,8 @@ def remember_code(spec: Spec) -> None:
     write_json(folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json", record)
 
 
-def require_trusted(spec: Spec, *, trust_code: bool = False) -> str | None:
-    """Refuses a space whose code no search of this user ran, unless the user trusts it.
+def require_trusted(code: OwnCode | None, *, trust_code: bool = False) -> str | None:
+    """Refuses code that no search of this user ran, unless the user trusts it. None: there is none.
 
     Returns:
         What will be run and why it may, for the user to read; None where no user's code will be run.
@@ -60,23 +60,22 @@ def require_trusted(spec: Spec, *, trust_code: bool = False) -> str | None:
     Raises:
         UntrustedCode: the code is not this user's, or has changed.
     """
-    named = _source(spec)
-    if named is None:
+    source = None if code is None else _source(code)
+    if code is None or source is None:
         return None
-    network, source = named
     if trust_code:
         return f"{source.file} is run, as you trust it"
-    kept = list(_kept(network))
+    kept = list(_kept(code.name))
     same = [record for record in kept if source.same_code(record["files"])]
     if any(record["place"] == source.folder for record in same):
         return f"{source.file} is run, as by your own search"
     beside = source.others_beside()
     if same and not beside:
         return f"{source.file} is run, the same code as your own search ran"
-    raise UntrustedCode(_refusal(network, source, known=bool(kept), beside=beside if same else []))
+    raise UntrustedCode(_refusal(code.name, source, known=bool(kept), beside=beside if same else []))
 
 
-def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) -> str:
+def _refusal(name: str, source: Source, *, known: bool, beside: list[str]) -> str:
     if beside:
         why = (
             f"the same code as your own search ran, but it has moved, and {beside[0]} beside it, which the search did "
@@ -88,38 +87,34 @@ def _refusal(network: str, source: Source, *, known: bool, beside: list[str]) ->
         why = "which no search of yours has run here: a run folder of somebody else may name any code"
     joined = " " if why.endswith("or") else ". "
     return (
-        f"{network} would run {source.file}, {why}{joined}"
+        f"{name} would run {source.file}, {why}{joined}"
         f"{'read' if joined == ' ' else 'Read'} it, and if you trust it, give --trust-code (in Python trust_code=True)."
     )
 
 
-def _source(spec: Spec) -> tuple[str, Source] | None:
-    """The network that a space names, and its code; None where it names none, or one that does not exist."""
-    network = code_of(spec)
-    if network is None:
-        return None
-    folder = spec.options.get("folder")
+def _source(code: OwnCode) -> Source | None:
+    """The code behind a name; None where there is no such module."""
+    folder = code.folder
     if folder is not None and not (isinstance(folder, str) and os.path.isabs(folder)):
         raise UntrustedCode(
-            f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
-            "netwright is started. Write the whole path of the folder that holds the network."
+            f"{code.table}.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
+            f"netwright is started. Write the whole path of the folder that holds the {code.what}."
         )
-    source = source_of(network, folder)
-    return None if source is None else (network, source)
+    return source_of(code.name, folder)
 
 
-def _records(network: str) -> Path:
-    return cache_root() / RECORDS / hashlib.sha256(network.encode()).hexdigest()[:16]
+def _records(name: str) -> Path:
+    return cache_root() / RECORDS / hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
-def _kept(network: str) -> Iterator[dict[str, Any]]:
+def _kept(name: str) -> Iterator[dict[str, Any]]:
     """The code that this user's searches ran by this name. Records of others, and damaged ones, do not count."""
-    for file in sorted(_records(network).glob("*.json")):
+    for file in sorted(_records(name).glob("*.json")):
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
             mine = file.stat().st_uid == os.getuid()
-            files = {name: (digests[0], digests[1]) for name, digests in record["files"].items()}
+            files = {path: (digests[0], digests[1]) for path, digests in record["files"].items()}
         except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
             continue
-        if mine and record.get("network") == network:
+        if mine and record.get("network") == name:
             yield {**record, "files": files}

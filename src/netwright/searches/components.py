@@ -13,13 +13,14 @@ from netwright.data.base import AnyPrepared
 from netwright.data.loading.augmentation_settings import AugmentationSettings
 from netwright.errors import SettingsError
 from netwright.objective import ObjectiveSettings
+from netwright.own_code.loading import load
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import place_of
 from netwright.runs.storage import open_storage
 from netwright.settings import RunSettings, first_choices
 from netwright.spaces import code_of, code_option, make_space, space_maker, takes_task
 from netwright.spaces.base import Choice, SetsTraining, Space
-from netwright.spaces.layerwise.factory import load_factory
+from netwright.spaces.layerwise.factory import load_network
 from netwright.strategies.makers import make_sampler, require_strategy
 from netwright.tasks import TASKS
 from netwright.training.config import TrainingProtocol
@@ -55,7 +56,7 @@ def require_components(settings: RunSettings) -> None:
         code = code_of(spec)
         if not code:
             raise SettingsError(NEEDED[option].format(name=spec.name))
-        load_factory(code, spec.options.get("folder"), "network" if option == "network" else "space")
+        load_network(code.name, code.folder) if code.what == "network" else load(code)
     require_strategy(settings.strategy)
 
 

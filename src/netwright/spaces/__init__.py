@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from netwright.errors import SettingsError
+from netwright.own_code.loading import OwnCode
 from netwright.spaces.base import Choice, Diagram, Edge, Node, SetsTraining, Space, TaskShape, Value
 from netwright.spaces.kinds import KINDS
 from netwright.spaces.layerwise.makers import FILLED_IN
@@ -51,11 +52,13 @@ def filled_in_options(name: str) -> tuple[str, ...]:
     return FILLED_IN if "classes" in inspect.signature(SPACES[name]).parameters else ()
 
 
-def code_of(spec: Spec) -> str | None:
-    """The user's code that a space names, ``package.module:factory``; None where its networks are netwright's own."""
-    option = code_option(spec)
-    named = None if option is None else spec.options.get(option)
-    return named if isinstance(named, str) else None
+def code_of(spec: Spec) -> OwnCode | None:
+    """The user's code that a space names; None where its networks are netwright's own."""
+    option, options = code_option(spec), spec.options
+    named = None if option is None else options.get(option)
+    if not isinstance(named, str):
+        return None
+    return OwnCode("network" if option == "network" else "space", named, options.get("folder"))
 
 
 def code_option(spec: Spec) -> str | None:

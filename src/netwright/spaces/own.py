@@ -9,8 +9,8 @@ from optuna.distributions import BaseDistribution
 
 from netwright.errors import SettingsError
 from netwright.execution.interrupts import passes
+from netwright.own_code.loading import OwnCode, load, told
 from netwright.spaces.base import Space
-from netwright.spaces.layerwise.factory import load_factory, told
 
 REQUIRED = ("name", "distributions", "starting_choice", "canonical", "build", "describe", "diagrams")
 """What every space has; see `netwright.spaces.base.Space`."""
@@ -40,7 +40,7 @@ def own(
     Raises:
         SettingsError: there is no such class, it cannot be called like this, or what it makes is no space.
     """
-    maker = load_factory(code, folder, "space")
+    maker = load(OwnCode("space", code, folder))
     known = {"channels": channels, "classes": classes, "size": tuple(size), "dense": dense}
     taken = inspect.signature(maker).parameters
     try:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import os
-import sys
-import traceback
 from collections.abc import Callable
-from functools import reduce
-from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -17,8 +11,7 @@ from torch import Tensor, nn
 
 from netwright.errors import NetworkFailed, SettingsError
 from netwright.execution.interrupts import passes
-from netwright.spaces.layerwise.error_location import first_line
-from netwright.spaces.layerwise.sources import INSTALLED, import_from_source, source_folder
+from netwright.own_code.loading import OwnCode, article, load, no_maker, told
 
 EXAMPLE_BATCH = 2
 
@@ -33,13 +26,13 @@ def make_network(
         channels: of the image.
         classes: of the output.
         size: of the image in voxels.
-        folder: see `load_factory`.
+        folder: see `netwright.own_code.loading.OwnCode`.
 
     Raises:
         SettingsError: there is no such module or factory, the factory fails or needs other arguments, or its result
             is not a network.
     """
-    factory = load_factory(network, folder)
+    factory = load_network(network, folder)
     arguments = _accepted(network, factory, {"channels": channels, "classes": classes, "size": size})
     try:
         module = factory(**arguments)
@@ -50,60 +43,22 @@ def make_network(
         raise NetworkFailed(f"network: {network}({given}) failed: {told(error)}.") from error
     if not isinstance(module, nn.Module):
         raise SettingsError(
-            f"network: {network} made {_article(type(module).__name__)}; expected a torch.nn.Module."
+            f"network: {network} made {article(type(module).__name__)}; expected a torch.nn.Module."
         )
     return module
 
 
-def load_factory(network: str, folder: str | None = None, what: str = "network") -> Callable[..., Any]:
-    """The function or class with the given name.
-
-    Args:
-        network: ``package.module:factory``.
-        folder: the folder of its module if that is not installed, see `folder_of`; if the module is not there, the
-            current directory is searched.
-        what: it makes, for messages.
+def load_network(network: str, folder: str | None = None) -> Callable[..., Any]:
+    """The function or class that makes a network.
 
     Raises:
-        SettingsError: the folder is not an absolute path, the name is not ``package.module:factory``, its module cannot
-            be imported, or the module has nothing callable with that name.
+        SettingsError: as `netwright.own_code.loading.load`; or the name is that of a module of PyTorch that is ready.
     """
-    path, _, attribute = network.partition(":")
-    if not path or not attribute:
-        raise SettingsError(
-            f"{what}: expected package.module:factory, for example my_{what}s:make_{what}; got {network!r}."
-        )
-    _refuse_file(path, attribute, what)
-    if folder is not None and not os.path.isabs(folder):
-        raise SettingsError(
-            f"space.folder: expected an absolute path, got {folder!r}, which would be another folder wherever "
-            f"netwright is started. Leave it out, and start the search in the folder that holds the {what}."
-        )
-    module = _imported(path, folder, what)
-    try:
-        factory = reduce(getattr, attribute.split("."), module)
-    except AttributeError:
-        there = [
-            name for name, item in vars(module).items() if callable(item) and _is_own(item, module.__name__)
-        ]
-        listed = f" It has: {', '.join(there)}." if there else ""
-        raise SettingsError(f"{what}: {module.__file__} has no {attribute!r}.{listed}") from None
-    if isinstance(factory, nn.Module) or not callable(factory):
-        raise SettingsError(
-            f"{what}: {network} is {_article(type(factory).__name__)}; expected a function or class that makes a "
-            f"{what}. A module that is ready can be given by a function without arguments."
-        )
-    made: Callable[..., Any] = factory
-    return made
-
-
-def folder_of(network: str, folder: str | None = None) -> str | None:
-    """The folder that contains the module of a network; None if it is installed. Arguments as in `load_factory`."""
-    load_factory(network, folder)
-    top = sys.modules[network.partition(":")[0].partition(".")[0]]
-    location = next(iter(getattr(top, "__path__", ())), getattr(top, "__file__", None))
-    parent = None if location is None else Path(location).resolve().parent
-    return None if parent is None or INSTALLED & set(parent.parts) else str(parent)
+    code = OwnCode("network", network, folder)
+    factory = load(code)
+    if isinstance(factory, nn.Module):
+        raise no_maker(code, factory)
+    return factory
 
 
 def require_output(
@@ -142,7 +97,7 @@ def require_output(
     allowed = list(expected.values()) if dense is None else [expected[dense]]
     if not isinstance(output, Tensor):
         raise SettingsError(
-            f"network: {name} returns {_article(type(output).__name__)}; expected a tensor of logits, or a tuple "
+            f"network: {name} returns {article(type(output).__name__)}; expected a tensor of logits, or a tuple "
             "with the logits first."
         )
     if tuple(output.shape) not in allowed:
@@ -154,43 +109,6 @@ def require_output(
             f"network: {name} gives an output of shape {tuple(output.shape)} for images of shape "
             f"{(EXAMPLE_BATCH, channels, *size)}; expected {what}."
         )
-
-
-def _refuse_file(path: str, attribute: str, what: str) -> None:
-    """Refuse the path of a file, because a module name is needed."""
-    if "/" not in path and os.sep not in path and not path.endswith(".py"):
-        return
-    file = PurePath(path.removesuffix(".py"))
-    if file.is_absolute() or {"..", "~"} & set(file.parts):
-        advice = f"Start netwright in {file.parent}, and write {file.name}:{attribute}"
-    else:
-        advice = f"Write {'.'.join(file.parts)}:{attribute}"
-    raise SettingsError(
-        f"{what}: expected package.module:factory, got the path of a file, {path}. {advice} (dots, no .py)."
-    )
-
-
-def _imported(path: str, folder: str | None, what: str) -> Any:
-    here, source = os.getcwd(), source_folder(path, folder)
-    if source is not None:
-        import_from_source(source)
-    importlib.invalidate_caches()
-    try:
-        return importlib.import_module(path)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (path == error.name or path.startswith(f"{error.name}.")):
-            before, advice = "", "Start"
-            if folder not in (None, here):
-                before, advice = f"{folder}, where it was when the run began, in ", "Put it back, start"
-            raise SettingsError(
-                f"{what}: there is no module {error.name!r} in {before}{here} or among the installed packages. "
-                f"{advice} netwright in the folder that holds it, or install it."
-            ) from None
-        raise SettingsError(f"{what}: importing {path} failed: {told(error)}.") from error
-    except BaseException as error:
-        if passes(error):
-            raise
-        raise SettingsError(f"{what}: importing {path} failed: {told(error)}.") from error
 
 
 def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
@@ -219,23 +137,3 @@ def _accepted(network: str, factory: Callable[..., Any], known: dict[str, Any]) 
             "and name it instead."
         )
     return {name: value for name, value in known.items() if name in takes}
-
-
-def told(error: BaseException) -> str:
-    """An error of the user's code, and the line of the user's code where it was raised."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and frame.filename != __file__
-    ]
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {first_line(error).rstrip('.')}{where}"
-
-
-def _is_own(item: Any, module: str) -> bool:
-    return getattr(item, "__module__", None) == module
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
