@@ -72,51 +72,62 @@ def read_user_settings(
     from netwright.planning.user_settings import UserSettings
     from netwright.settings import read_assignments
 
+    objective, maximize = _one_way(objective, maximize, minimize)
+    own = space is not None and ":" in space
+    named: dict[str, Any] = {}
+    if from_plans is not None:
+        named |= assignments_of_plans(from_plans, plans_configuration)
+    named |= _given(
+        {
+            "space.name": "own" if own else space,
+            "space.code": space if own else None,
+            "strategy.name": strategy,
+            "objective": objective,
+            "dataset.split_file": None if split_file is None else str(split_file),
+            "dataset.fold": fold,
+            "storage.url": storage,
+            "storage.study": study,
+            "verdict.seeds": seeds,
+            "machine.executor": executor,
+            "machine.ray_address": ray_address,
+            "machine.gpus_per_trial": gpus_per_trial,
+            "machine.cpus_per_trial": cpus_per_trial,
+            "start_from.path": None if start_from is None else str(start_from),
+        }
+    )
+    named |= read_assignments(list(assignments or []))
+    named |= _given(
+        {
+            "space.network": network,
+            "objective.maximize": list(maximize or []) or None,
+            "objective.minimize": list(minimize or []) or None,
+            "objective.limits": list(limits or []) or None,
+            "race.single": single or None,
+            "race.compare": compare,
+            "log": list(dict.fromkeys(logs or [])) or None,
+        }
+    )
+    return UserSettings(
+        map_label=read_label_map(map_label), regions=read_regions(region), assignments=named, **options
+    )
+
+
+def _one_way(
+    objective: str | None, maximize: Sequence[str] | None, minimize: Sequence[str] | None
+) -> tuple[str | None, Sequence[str] | None]:
+    """``--objective`` and ``--maximize``, of which one is left: beside ``--minimize`` an objective is maximised."""
     if objective is not None and maximize:
         raise SettingsError(
             "--objective and --maximize were given: expected one of them. Leave the other out."
         )
     if objective is not None and minimize:
-        maximize, objective = [objective], None
-    own = space is not None and ":" in space
-    parts = {
-        "space.name": "own" if own else space,
-        "space.code": space if own else None,
-        "strategy.name": strategy,
-        "objective": objective,
-        "dataset.split_file": None if split_file is None else str(split_file),
-        "dataset.fold": fold,
-        "storage.url": storage,
-        "storage.study": study,
-        "verdict.seeds": seeds,
-        "machine.executor": executor,
-        "machine.ray_address": ray_address,
-        "machine.gpus_per_trial": gpus_per_trial,
-        "machine.cpus_per_trial": cpus_per_trial,
-        "start_from.path": None if start_from is None else str(start_from),
-    }
-    named: dict[str, Any] = {}
-    if from_plans is not None:
-        named |= assignments_of_plans(from_plans, plans_configuration)
-    named |= {name: value for name, value in parts.items() if value is not None}
-    named |= read_assignments(list(assignments or []))
-    if network is not None:
-        named["space.network"] = network
-    if maximize:
-        named["objective.maximize"] = list(maximize)
-    if minimize:
-        named["objective.minimize"] = list(minimize)
-    if limits:
-        named["objective.limits"] = list(limits)
-    if single:
-        named["race.single"] = True
-    if compare is not None:
-        named["race.compare"] = compare
-    if logs:
-        named["log"] = list(dict.fromkeys(logs))
-    return UserSettings(
-        map_label=read_label_map(map_label), regions=read_regions(region), assignments=named, **options
-    )
+        return None, [objective]
+    return objective, maximize
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Without those that are None."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:

@@ -83,33 +83,38 @@ def best_so_far(trials: Sequence[TrialRow], reward_name: str, penalty: float | N
         lane = [words if penalty is None else f"{words}: {formatting.reward(penalty)}"] * len(chosen)
         new = not any(t.status == status for t in rewarded)
         figure.add_trace(_dots(chosen, lane, status, legend=new, axis="y2", size=size))
-    share = 0.075 * len(lanes)
-    values = [t.reward for t in rewarded if t.reward is not None]
+    figure.update_layout(_axes(trials, reward_name, len(lanes)))
+    style(figure, height=360 + 22 * len(lanes))
+    _shade_phases(figure, trials)
+    return figure
+
+
+def _axes(trials: Sequence[TrialRow], reward_name: str, lanes: int) -> dict[str, Any]:
+    """The axes of `best_so_far`: trials, rewards, and below these the lanes."""
+    share = 0.075 * lanes
+    values = [t.reward for t in trials if t.reward is not None]
     span = max(values, default=1.0) - min(values, default=0.0) or 1.0
     numbers = [t.number for t in trials]
-    figure.update_layout(
-        xaxis={
+    return {
+        "xaxis": {
             "title": "trial",
             "range": [min(numbers, default=0) - 0.8, max(numbers, default=0) + 0.8],
             "anchor": "y2" if lanes else "y",
         },
-        yaxis={
+        "yaxis": {
             "title": escaped(reward_name),
             "domain": [share + 0.04 if lanes else 0, 1],
             # Room above the best for the phases' names.
             "range": [min(values, default=0) - 0.06 * span, max(values, default=1) + 0.13 * span],
         },
-        yaxis2={
+        "yaxis2": {
             "domain": [0, share] if lanes else [0, 0.01],
             "type": "category",
             "showgrid": False,
             "visible": bool(lanes),
-            "range": [-0.6, max(1, len(lanes)) - 0.4],
+            "range": [-0.6, max(1, lanes) - 0.4],
         },
-    )
-    style(figure, height=360 + 22 * len(lanes))
-    _shade_phases(figure, trials)
-    return figure
+    }
 
 
 def _moving_average(rewarded: Sequence[TrialRow]) -> go.Scatter:
