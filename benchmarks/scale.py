@@ -28,9 +28,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler
 
 from ask_tell import SPACE, loss
-from netwright.strategies import STRATEGIES
+from netwright.strategies.makers import PROPOSERS
+from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS
 from netwright.strategies.sampler import sampler
 
 MEDIAN_SECONDS, SIGMA = 600.0, 0.8
@@ -54,6 +56,13 @@ class Simulated:
     driver: float
 
 
+def made(name: str, seed: int) -> BaseSampler:
+    """A strategy of netwright, or a sampler of Optuna's."""
+    if name in OPTUNA_SAMPLERS:
+        return OPTUNA_SAMPLERS[name]()(seed)
+    return sampler(name, seed=seed, distributions=SPACE)
+
+
 def simulate(name: str, workers: int, trials: int, seed: int, *, rounds: bool = False) -> Simulated:
     """A search on a virtual clock.
 
@@ -64,7 +73,7 @@ def simulate(name: str, workers: int, trials: int, seed: int, *, rounds: bool = 
         seed: of the sampler and of the times.
         rounds: whether all workers wait for the last one of a round.
     """
-    study = optuna.create_study(sampler=sampler(name, seed=seed, distributions=SPACE))
+    study = optuna.create_study(sampler=made(name, seed))
     durations = np.random.default_rng(seed).lognormal(np.log(MEDIAN_SECONDS), SIGMA, trials)
     running: list[tuple[float, int, optuna.Trial]] = []
     now = spent = 0.0
@@ -132,7 +141,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
-        "--only", nargs="+", choices=STRATEGIES, default=["random", "controlled-random-search"]
+        "--only", nargs="+", choices=PROPOSERS, default=["random", "controlled-random-search"]
     )
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

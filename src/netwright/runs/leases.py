@@ -283,7 +283,6 @@ def renewed(driver: LeasingDriver, seconds: float) -> Iterator[LeasingDriver]:
         driver.leave()
 
 
-def drivers_of(engine: Engine, place: Place) -> tuple[str, ...]:
+def drivers_of(connection: Connection, place: Place) -> tuple[str, ...]:
     """The drivers that work on a study now, in words."""
-    with engine.connect() as connection:
-        return tuple(connection.execute(text(_DRIVERS), {"study": place.study}).scalars())
+    return tuple(connection.execute(text(_DRIVERS), {"study": place.study}).scalars())

@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -21,7 +21,7 @@ from netwright.runs import leases
 from netwright.runs.drivers import Driver
 from netwright.runs.leases import LeasingDriver, drivers_of, renewed
 from netwright.runs.place import Place
-from netwright.runs.reconnecting import ReconnectingStorage
+from netwright.runs.reconnecting import FULL, ROOM_SECONDS, ReconnectingStorage, server_full, tried_while
 
 SCHEME = "postgresql+psycopg"
 EXAMPLE = f"{SCHEME}://USER@HOST:5432/DATABASE"
@@ -132,8 +132,8 @@ def drivers(place: Place) -> tuple[str, ...]:
     Raises:
         StorageError: the database cannot be reached or read.
     """
-    with _explained(place):
-        return drivers_of(_engine(place), place)
+    with _explained(place), _connected(place) as connection:
+        return drivers_of(connection, place)
 
 
 def finished(place: Place) -> str | None:
@@ -157,7 +157,7 @@ def reopen(place: Place, settings: str) -> None:
         StorageError: the database cannot be reached or written.
     """
     query = "UPDATE netwright_runs SET finished = NULL, settings = :settings WHERE study = :study"
-    with _explained(place), _engine(place).begin() as connection:
+    with _explained(place), _connected(place) as connection, connection.begin():
         connection.execute(text(query), {"study": place.study, "settings": settings})
 
 
@@ -193,7 +193,7 @@ def stamp(place: Place) -> object:
     Raises:
         StorageError: the database cannot be reached or read.
     """
-    with _explained(place), _engine(place).connect() as connection:
+    with _explained(place), _connected(place) as connection:
         return tuple(connection.execute(text(_STAMP), {"study": place.study}).one_or_none() or ())
 
 
@@ -216,7 +216,7 @@ def register_run(place: Place, settings: str, splits: str) -> bool:
         "INSERT INTO netwright_runs (study, settings, splits) VALUES (:study, :settings, :splits) "
         "ON CONFLICT DO NOTHING"
     )
-    with _explained(place), _engine(place).begin() as connection:
+    with _explained(place), _connected(place) as connection, connection.begin():
         kept = connection.execute(text(query), {"study": place.study, "settings": settings, "splits": splits})
         return kept.rowcount == 1
 
@@ -228,7 +228,7 @@ def registered_run(place: Place) -> KeptRun | None:
         StorageError: the database cannot be reached or read.
     """
     query = "SELECT settings, splits, finished FROM netwright_runs WHERE study = :study"
-    with _explained(place), _engine(place).connect() as connection:
+    with _explained(place), _connected(place) as connection:
         if not inspect(connection).has_table("netwright_runs"):
             return None
         row = connection.execute(text(query), {"study": place.study}).one_or_none()
@@ -241,7 +241,7 @@ def registered_studies(place: Place) -> tuple[str, ...]:
     Raises:
         StorageError: the database cannot be reached or read.
     """
-    with _explained(place), _engine(place).connect() as connection:
+    with _explained(place), _connected(place) as connection:
         if not inspect(connection).has_table("netwright_runs"):
             return ()
         return tuple(connection.execute(text("SELECT study FROM netwright_runs ORDER BY 1")).scalars())
@@ -257,13 +257,18 @@ def _engine(place: Place) -> Engine:
     return _engine_of(place.url)
 
 
+def _connected(place: Place) -> Connection:
+    """A connection, to be closed. A server that has none left is asked again for a while."""
+    return tried_while(server_full, _engine(place).connect, f"the server of {place.url}", ROOM_SECONDS)
+
+
 def _opened(place: Place, driver: LeasingDriver | None) -> ReconnectingStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("optuna.storages._rdb.storage").setLevel(
         logging.ERROR
     )  # a lost connection is told here
-    with _explained(place), _engine(place).begin() as connection:
+    with _explained(place), _connected(place) as connection, connection.begin():
         # Drivers that begin at the same time would make the same tables.
         connection.execute(text(_ONE_AT_A_TIME))
         storage = ReconnectingStorage(
@@ -326,6 +331,8 @@ def _advice(reason: str) -> str:
         return "Name one that exists, or make it (createdb, createuser)."
     if "permission denied" in reason:
         return "Give the user leave to make and write tables in this database."
+    if FULL.search(reason):
+        return "No connection is left; a search keeps three. Let fewer search at once, or raise max_connections there."
     if "connection" in reason:
         return "Is the server running, and can it be reached from here?"
     return "Was it made by another version of netwright or Optuna? Then name a new database."

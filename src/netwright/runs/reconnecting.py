@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from netwright.execution.notes import say_once
 AWAY_SECONDS = 1800.0
 """How long a search waits for a server that is away."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+ROOM_SECONDS = 60.0
+"""How long a process that begins waits for a server without a connection left."""
 STOP_SECONDS = 0.5
 """How soon a signal that ends the search is noticed in a pause."""
 TOKEN = "netwright:token"
@@ -34,6 +37,8 @@ TOKEN = "netwright:token"
 _LOST = ("08", "57P", "40", "53300")
 """The beginnings of SQLSTATEs after which the same may succeed: connection lost, server stopping or starting,
 transaction given up for another one, too many connections."""
+FULL = re.compile("too many (clients|connections)|remaining connection slots|connection limit exceeded")
+"""What a server says that has no connection left."""
 
 T = TypeVar("T")
 
@@ -51,6 +56,14 @@ def connection_lost(error: BaseException) -> bool:
     return str(state).startswith(_LOST)
 
 
+def server_full(error: BaseException) -> bool:
+    """Whether the server has no connection left, be it for this user or this database.
+
+    The client's library gives no SQLSTATE where no connection was made, only the server's words.
+    """
+    return connection_lost(error) and FULL.search(_reason(error)) is not None
+
+
 def persistently(action: Callable[[], T], server: str) -> T:
     """The result of an action on the server. While the connection is lost it is tried again, in growing pauses.
 
@@ -61,23 +74,46 @@ def persistently(action: Callable[[], T], server: str) -> T:
     Raises:
         StorageError: the server was away for too long.
     """
+    try:
+        return tried_while(connection_lost, action, server, AWAY_SECONDS)
+    except (StorageInternalError, DBAPIError) as error:
+        if not connection_lost(error):
+            raise
+        raise StorageError(
+            f"{server} has been away for {AWAY_SECONDS / 60:.0f} minutes ({_reason(error)}). When it is back, go on "
+            "with 'netwright resume'; nothing that was stored is lost."
+        ) from error
+
+
+def tried_while(
+    passing: Callable[[BaseException], bool], action: Callable[[], T], server: str, seconds: float
+) -> T:
+    """The result of an action on the server, which is tried again in growing pauses. Its last error is raised.
+
+    Args:
+        passing: whether the action may succeed after this error.
+        action: may be called again after it succeeded, because its answer may be lost.
+        server: its name, for messages.
+        seconds: for how long.
+    """
     began, pause = None, FIRST_PAUSE
     while True:
         try:
             return action()
         except (StorageInternalError, DBAPIError) as error:
-            if not connection_lost(error):
-                raise
             began = time.monotonic() if began is None else began
-            reason = first_line(getattr(error.__cause__ or error, "orig", error))
-            if time.monotonic() - began > AWAY_SECONDS:
-                raise StorageError(
-                    f"{server} has been away for {AWAY_SECONDS / 60:.0f} minutes ({reason}). When it is back, go on "
-                    "with 'netwright resume'; nothing that was stored is lost."
-                ) from error
-            say_once(f"The connection to {server} was lost; it is tried again until the server is back.")
+            if not passing(error) or time.monotonic() - began > seconds:
+                raise
+            if server_full(error):
+                say_once(f"No connection is left for this process at {server}; it is asked again.")
+            else:
+                say_once(f"The connection to {server} was lost; it is tried again until the server is back.")
         _sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _reason(error: BaseException) -> str:
+    return first_line(getattr(error.__cause__ or error, "orig", error))
 
 
 def _sleep(seconds: float) -> None:
@@ -129,7 +165,8 @@ class ReconnectingStorage(RDBStorage):
         on_created: Callable[[], None] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(url, **options)
+        begin = super().__init__
+        tried_while(server_full, lambda: begin(url, **options), server, ROOM_SECONDS)
         self.server = server
         self.on_creation = on_creation
         self.on_created = on_created
