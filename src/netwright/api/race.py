@@ -90,7 +90,7 @@ def end_race(
     Raises:
         RunError: no candidate has a score.
     """
-    study = open_study(folder, settings)
+    study = open_study(folder, settings, driver.storage)
     if folder.shared_trials is not None:
         await_others(study, driver)
         remove_partial(folder.shared_trials)

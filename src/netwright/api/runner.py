@@ -34,6 +34,7 @@ from netwright.runs.versions import RESUMED, stated, version_warning, with_resum
 from netwright.searches.components import open_study, problem_of
 from netwright.searches.loop import Search
 from netwright.searches.one_shot import search_shared
+from netwright.searches.race_trials import await_others
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.training.outcome import Status
@@ -80,7 +81,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
                 if settings.race is not None:
                     finished = once(folder, driver, "end of the run", partial(end_race, *context, driver))
                 elif comparison_hours(folder, settings) > 0:
-                    finished = once(folder, driver, "final comparison", partial(compare, *context))
+                    finished = once(folder, driver, "final comparison", partial(compare, *context, driver))
                 if finished:
                     driver.finish()
         except KeyboardInterrupt:
@@ -223,9 +224,12 @@ def compare(
     executor: Executor,
     follower: Follower,
     on_status: OnStatus | None,
+    driver: Driver,
 ) -> None:
     """The final comparison: the only part that opens the test cases. The arguments are those of `search`."""
-    study = open_study(folder, settings)
+    study = open_study(folder, settings, driver.storage)
+    if driver.several:
+        await_others(study, driver)
     records = Records(study).read()
     spent = float(study.user_attrs.get(SPENT, 0.0))
     best = best_of(records)

@@ -26,7 +26,7 @@ class Driver(Protocol):
     """Whether others may work on the study at the same time."""
 
     def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
-        """A new trial, which is this driver's; None: another driver has made one meanwhile.
+        """A new trial, which is this driver's; None: another driver has made one meanwhile, or makes the end.
 
         Args:
             study: with `storage`.

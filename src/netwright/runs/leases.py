@@ -54,6 +54,8 @@ _BOUNDS = """
 SELECT set_config('lock_timeout', :wait, true), set_config('idle_in_transaction_session_timeout', :longest, true)
 """
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended('netwright: ' || :study, 0))"
+_STUDY = "SELECT FROM studies WHERE study_name = :study FOR UPDATE"
+"""Locks the study, as Optuna does where it creates a trial."""
 _TAKE = f"""
 INSERT INTO netwright_leases AS held (study, what, driver, words, ends)
 SELECT :study, free.what, :driver, :words, {_ENDS} FROM (
@@ -91,7 +93,7 @@ _DRIVERS = (
 
 
 class _Overtaken(Exception):  # noqa: N818  nothing is wrong
-    """Another driver has made a trial since this one counted them."""
+    """Another driver has made a trial since this one counted them, or makes the end of the run."""
 
 
 class LeasingDriver:
@@ -120,7 +122,10 @@ class LeasingDriver:
         }
 
     def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
-        """A new trial, leased in the transaction that makes it; None: there are not ``known`` trials any more."""
+        """A new trial, leased in the transaction that makes it.
+
+        None: there are not ``known`` trials any more, or another driver makes the end.
+        """
         self._known = known
         try:
             return new_trial(study, born)
@@ -159,15 +164,16 @@ class LeasingDriver:
         return int(self._scalar(_ALL_WORKERS) or own)
 
     def on_creation(self, session: Session, trial: models.TrialModel) -> None:
-        """Leases a new trial, if nobody has made another one since this driver counted.
+        """Leases a new trial, if nobody has made another one since this driver counted, or makes the end of the run.
 
         A search that no other may join makes its trials without `ask`, and needs no leases for them.
         """
         if self._known is None:
             return
-        if trial.number != self._known:
+        values = {**self._values, "what": END, "wanted": [_lease_of(int(trial.trial_id))]}
+        if trial.number != self._known or session.execute(text(_ENDS_ELSEWHERE), values).first() is not None:
             raise _Overtaken
-        session.execute(text(_TAKE), {**self._values, "wanted": [_lease_of(int(trial.trial_id))]})
+        session.execute(text(_TAKE), values)
 
     def take_up(self, trials: Iterable[int]) -> int | None:
         """The first of these trials whose lease has lapsed. It is this driver's now."""
@@ -186,10 +192,11 @@ class LeasingDriver:
     def reserve(self, what: str) -> str | None:
         """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
 
-        It waits for a lease to lapse, as that may be of a driver that is gone.
+        It waits for a lease to lapse, as that may be of a driver that is gone. No trial is made at that moment: who
+        makes the end sees all that were made before it was its task, and no driver makes one after that.
         """
         waited = time.monotonic() + self._place.lease_seconds + 1.0
-        while self._taken([what]) is None:
+        while self._scalar(_STUDY, _TAKE, wanted=[what]) is None:
             holder = self._holder(what)
             if time.monotonic() > waited:
                 return holder
@@ -237,10 +244,15 @@ class LeasingDriver:
     def _taken(self, wanted: list[str]) -> str | None:
         return self._scalar(_TAKE, wanted=wanted)
 
-    def _scalar(self, query: str, **values: Any) -> str | None:
+    def _scalar(self, *queries: str, **values: Any) -> str | None:
+        """What the last of some queries in one transaction finds."""
+
         def execute() -> Any:
             with self._engine.begin() as connection:
-                return connection.execute(text(query), {**self._values, **values}).scalar()
+                *before, last = (text(query) for query in queries)
+                for query in before:
+                    connection.execute(query, {**self._values, **values})
+                return connection.execute(last, {**self._values, **values}).scalar()
 
         found = persistently(execute, self._server)
         return None if found is None else str(found)

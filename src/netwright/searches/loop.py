@@ -284,7 +284,7 @@ class Search:
                 if not self._may_ask():
                     return None
                 trial = self._driver.ask(self._study, self._trials)
-            if trial is not None:
+            if trial is not None or self._driver.ends_elsewhere():
                 return trial
 
     def _may_ask(self) -> bool:

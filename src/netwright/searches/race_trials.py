@@ -99,7 +99,10 @@ class RaceTrials:
         )
 
     def ask(self, look: Look) -> optuna.Trial | None:
-        """A new trial, of which the strategy proposes the choice; None: another driver has made one since that look."""
+        """A new trial, of which the strategy proposes the choice.
+
+        None: another driver has made one since that look, or makes the end.
+        """
         return self._driver.ask(self._study, look.trials)
 
     def go_on(
@@ -111,7 +114,7 @@ class RaceTrials:
         joined: bool,
         after: int | None = None,
     ) -> optuna.Trial | None:
-        """A new trial that goes on with a candidate; None: another driver has made one since that look.
+        """A new trial that goes on with a candidate; None: another driver has made one since, or makes the end.
 
         Args:
             look: in which this was decided.
