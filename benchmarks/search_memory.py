@@ -1,12 +1,13 @@
 """The memory of a whole search on large volumes, and whether the work of an epoch grows with them.
 
-    python benchmarks/search_memory.py search FOLDER [--hours 0.3] [--limit 1900] [--stages]
+    python benchmarks/search_memory.py search FOLDER [--hours 0.3] [--limit 1900] [--stages] [--run RUN]
     python benchmarks/search_memory.py epoch
 
 `search` makes four CTs of 512 x 512 x 75 voxels in FOLDER (those of `large_volumes.py`), searches on them with `auto`
 and two workers of one thread, and prints the peak of the memory of all processes of the search together: the sum of
 their proportional set sizes (PSS), in which what several processes share counts once; and of what lies at that moment
-in files that are mapped, which the system may drop. With `--stages` all networks have two stages.
+in files that are mapped, which the system may drop. With `--stages` all networks have two stages; with `--run` the run
+is kept in that folder.
 
 `epoch` makes prepared volumes without contents, of 1, 4 and 16 times the voxels of the CTs, each with its copy at low
 resolution, and prints for an epoch of `auto`'s starting network on two of them and a validation on one: the bytes of
@@ -83,7 +84,8 @@ def search(arguments: argparse.Namespace) -> None:
         write_dataset(root, 4)
     with tempfile.TemporaryDirectory(dir=root) as folder:
         environment = {**os.environ, "NETWRIGHT_CACHE": f"{folder}/cache"}
-        command = [sys.executable, "-c", MAIN, "search", str(root), "-o", f"{folder}/run", "--recipe", "auto"]
+        run = str(arguments.kept or f"{folder}/run")
+        command = [sys.executable, "-c", MAIN, "search", str(root), "-o", run, "--recipe", "auto"]
         command += [
             "--hours",
             str(arguments.hours),
@@ -105,7 +107,7 @@ def search(arguments: argparse.Namespace) -> None:
             f"peak of all processes {peak.largest[0] / 1e6:,.0f} MB, {peak.largest[1] / 1e6:,.0f} of it mapped files"
         )
         print("each", ", ".join(f"{pss / 1e6:,.0f}" for pss in peak.each))
-        subprocess.run([sys.executable, "-c", MAIN, "status", f"{folder}/run"], env=environment, check=False)
+        subprocess.run([sys.executable, "-c", MAIN, "status", run], env=environment, check=False)
 
 
 def made_up_prepared(folder: Path, shape: tuple[int, int, int]) -> Any:
@@ -214,6 +216,7 @@ def main() -> None:
     one.add_argument("--hours", type=float, default=0.3)
     one.add_argument("--limit", type=float, default=1900.0)
     one.add_argument("--stages", action="store_true")
+    one.add_argument("--run", type=Path, dest="kept")
     one.set_defaults(run=search)
     commands.add_parser("epoch").set_defaults(run=epoch)
     arguments = parser.parse_args()

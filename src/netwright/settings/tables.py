@@ -37,8 +37,9 @@ class DatasetSettings(_Model):
         default=None,
         description="layout of the dataset: `msd`, `nnunet`, `acdc`, `brats`, `kits`, `btcv`, `volume-pairs`, "
         "`cine`, `image-masks`, `image-folder`, `label-table` (several labels a picture), `images` (pictures without "
-        "classes), `idx`, `npz`, `cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `svhn-numbers`, `stanford-cars`, "
-        "`celeba` or `imagenet`; `null`: it is recognised, except for `cine`, `cifar-coarse` and `svhn-extra`. A space "
+        "classes), `idx`, `npz`, `cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `svhn-numbers`, "
+        "`svhn-numbers-extra`, `stanford-cars`, `celeba` or `imagenet`; `null`: it is recognised, except for `cine`, "
+        "`cifar-coarse`, `svhn-extra` and `svhn-numbers-extra`. A space "
         "for inpainting alone makes it `images`; `--format`",
     )
     map_label: Annotated[dict[int, int], BeforeValidator(with_numbers)] = Field(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from netwright.data.images.dataset import ImageSet
 from netwright.data.images.inspection import inspect_images
 from netwright.data.images.reading import read_record
 from netwright.data.images.splits import image_splits
@@ -78,6 +80,22 @@ def test_whole_pictures_to_restore_and_cropped_digits_beside(root: Path) -> None
     assert [dataset.parts.count(part) for part in ("train", "test")] == [20, 10]
     write_svhn(root)
     assert recognise(root) == "svhn"
+
+
+def test_extra_pictures_are_training_pictures_where_they_are_asked_for(root: Path) -> None:
+    plain = read(root)
+    with pytest.raises(DatasetError, match=r"lacks extra/digitStruct\.mat.*say --format svhn-numbers\."):
+        open_any(root, format="svhn-numbers-extra")
+    shutil.copytree(root / "train", root / "extra")
+    assert "say --format svhn-numbers-extra" in str(read(root).problems)
+    assert read(root).names == plain.names
+    more = open_any(root, format="svhn-numbers-extra")
+    assert isinstance(more, ImageSet)
+    extra = [record for record in more.records if record.name.startswith("extra/")]
+    assert {record.part for record in extra} == {"train"}
+    of_train = {r.name.partition("/")[2]: r.label for r in plain.records if r.part == "train"}
+    assert {record.name.partition("/")[2]: record.label for record in extra} == of_train
+    assert len(more.records) == len(plain.records) + len(extra)
 
 
 def test_a_part_alone_is_not_taken_for_pictures_without_classes(root: Path) -> None:

@@ -291,7 +291,7 @@ def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
     network = load_trained(kept.winner, kept.settings(), "cpu")
     assert isinstance(network, Segmenter)
     plain = network.test(run_data.test).dice_without_crf
-    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
+    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf._library_mb", lambda *_: 1e12)
     found = results_of(network, contestant_job(kept, run_data))
     assert str(found["scores"]) == str(plain)
     assert "scores_without_crf" not in found
@@ -312,7 +312,7 @@ def test_too_little_memory_on_the_test_cases_loses_nothing_but_the_crf(
 def test_too_little_memory_in_evaluate_says_what_to_do(
     kept: RunFolder, dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
+    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf._library_mb", lambda *_: 1e12)
     run = open_run(kept.root)
     with pytest.raises(MemoryShortage, match="--no-crf"):
         run.evaluate(dataset)

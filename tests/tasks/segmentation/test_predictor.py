@@ -201,9 +201,9 @@ def test_too_little_memory_for_the_crf_is_no_stack_trace(
     pytest.importorskip("pydensecrf", reason="the extra 'crf' is not installed")
     case = saved_case(tmp_path)
     # As of a volume of a petabyte: numpy itself then refuses the memory that the library would need.
-    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf.memory_mb", lambda *_: 1e12)
+    monkeypatch.setattr("netwright.tasks.segmentation.dense_crf._library_mb", lambda *_: 1e12)
     segmenter = thresholds(crf=SMOOTHING)
-    words = r"image\.nii\.gz: the CRF needs about 0 MB for its 9 x 8 x 4 voxels.*--no-crf"
+    words = r"image\.nii\.gz: the CRF needs about 1,000,000,000,000 MB for its 9 x 8 x 4 voxels.*--no-crf"
     with pytest.raises(MemoryShortage, match=words):
         segmenter.test([case])
     with pytest.raises(MemoryShortage, match=words):

@@ -95,6 +95,13 @@ _PUBLISHED: dict[str, ImageFormat] = {
     svhn.SVHN_EXTRA: ImageFormat(
         "SVHN with its extra pictures", svhn.EXTRA_LOOKED_FOR, svhn.matches, svhn.read_with_extra, _never
     ),
+    svhn_numbers.SVHN_NUMBERS_EXTRA: ImageFormat(
+        "SVHN, whole house numbers with the extra ones",
+        svhn_numbers.EXTRA_LOOKED_FOR,
+        svhn_numbers.matches,
+        svhn_numbers.read_with_extra,
+        _never,
+    ),
     stanford_cars.CARS: ImageFormat(
         "Stanford Cars",
         stanford_cars.LOOKED_FOR,

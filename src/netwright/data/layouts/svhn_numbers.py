@@ -19,26 +19,30 @@ from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
 SVHN_NUMBERS = "svhn-numbers"
+SVHN_NUMBERS_EXTRA = "svhn-numbers-extra"
+"""The names of the formats: without and with the extra pictures in the training part."""
 
 LOOKED_FOR = (
     "`train/digitStruct.mat` beside the pictures, and `test/digitStruct.mat`, of SVHN's whole house numbers"
+)
+EXTRA_LOOKED_FOR = (
+    f"{LOOKED_FOR}, and `extra/digitStruct.mat`; always named with --format {SVHN_NUMBERS_EXTRA}"
 )
 
 _TABLE = "digitStruct.mat"
 _VIEWER = "see_bboxes.m"
 """MATLAB's code that shows the boxes, which the publisher puts beside them."""
 
-_PARTS: dict[Part, str] = {"train": "train", "test": "test"}
-_EXTRA = "extra"
-_ORIGINAL = {"train": 33402, "test": 13068}
-"""Pictures of each part (ufldl.stanford.edu/housenumbers)."""
+_TRAIN, _TEST, _EXTRA = "train", "test", "extra"
+_ORIGINAL = {_TRAIN: 33402, _TEST: 13068, _EXTRA: 202353}
+"""Pictures in each folder (ufldl.stanford.edu/housenumbers)."""
 
 _FIELDS = ("left", "top", "width", "height", "label")
 
 
 def matches(root: Path) -> bool:
     """Whether a folder holds SVHN's whole numbers, or is one of its parts: `read` says what it lacks."""
-    return root.is_dir() and any((root / home / _TABLE).is_file() for home in ("", *_PARTS.values(), _EXTRA))
+    return root.is_dir() and any((root / home / _TABLE).is_file() for home in ("", *_ORIGINAL))
 
 
 def read(root: Path) -> ImageSet:
@@ -51,21 +55,40 @@ def read(root: Path) -> ImageSet:
         DatasetError: there is no training part, or a table has none of its pictures.
         UnusableFile: a table is damaged or no such table, or h5py is not installed.
     """
-    if not (root / _PARTS["train"] / _TABLE).is_file():
+    return _read_set(root, SVHN_NUMBERS, {_TRAIN: "train", _TEST: "test"})
+
+
+def read_with_extra(root: Path) -> ImageSet:
+    """The same, with the pictures of ``extra/`` in the training part, as their publisher means them.
+
+    Raises:
+        DatasetError: as `read`, or there is no extra part.
+        UnusableFile: as `read`.
+    """
+    if not (root / _EXTRA / _TABLE).is_file():
+        raise DatasetError(
+            f"{root} lacks {_EXTRA}/{_TABLE}: expected it for --format {SVHN_NUMBERS_EXTRA}. Unpack extra.tar.gz "
+            f"there, or say --format {SVHN_NUMBERS}."
+        )
+    return _read_set(root, SVHN_NUMBERS_EXTRA, {_TRAIN: "train", _EXTRA: "train", _TEST: "test"})
+
+
+def _read_set(root: Path, format: str, parts: Mapping[str, Part]) -> ImageSet:
+    if not (root / _TRAIN / _TABLE).is_file():
         advice = f"Give {root.parent}." if (root / _TABLE).is_file() else "Unpack train.tar.gz there."
-        raise DatasetError(f"{root} has no boxes for training: expected {_PARTS['train']}/{_TABLE}. {advice}")
+        raise DatasetError(f"{root} has no boxes for training: expected {_TRAIN}/{_TABLE}. {advice}")
     entries: list[tuple[str, int, Part | None, Path]] = []
     boxes: dict[str, Box] = {}
     problems: list[Problem] = []
     differences: list[str] = []
-    for part, folder in _PARTS.items():
+    for folder, part in parts.items():
         home = root / folder
         if not (home / _TABLE).is_file():
             differences.append(f"no {folder}/{_TABLE}, so no official test part")
             continue
         digits = _digits(home / _TABLE)
-        if len(digits) != _ORIGINAL[part]:
-            differences.append(f"{len(digits)} pictures in place of {_ORIGINAL[part]} in {folder}")
+        if len(digits) != _ORIGINAL[folder]:
+            differences.append(f"{len(digits)} pictures in place of {_ORIGINAL[folder]} in {folder}")
         known = [f"{folder}/{name}" for name in (_TABLE, _VIEWER)]
         pictures = listed_pictures(root, home, list(digits), home / _TABLE, problems, known)
         width = max(len(Path(name).stem) for name in digits)
@@ -75,9 +98,9 @@ def read(root: Path) -> ImageSet:
                 entries.append((name, label, part, path))
                 boxes[name] = box
     problems += not_whole(root, "SVHN", differences)
-    if (root / _EXTRA / _TABLE).is_file():
+    if _EXTRA not in parts and (root / _EXTRA / _TABLE).is_file():
         problems.append(_left_out(root))
-    return _cropped(image_set(root, SVHN_NUMBERS, DIGITS, entries, problems), boxes)
+    return _cropped(image_set(root, format, DIGITS, entries, problems), boxes)
 
 
 def _digits(table: Path) -> dict[str, list[tuple[int, Box]]]:
@@ -152,6 +175,6 @@ def _left_out(root: Path) -> Problem:
         "is left out",
         expected="the training and the test part alone",
         found="the extra pictures, which are easier than the others",
-        advice="Nothing is to be done.",
+        advice=f"To train on them, too, say --format {SVHN_NUMBERS_EXTRA}.",
         kind="extra",
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,17 @@ import psutil
 from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
+from netwright.tasks.segmentation.crf_tiles import Tiling, margins, tiling
 
 SMALLEST_PROBABILITY = 1e-6
 """Smaller probabilities count as this one, because the unary energy of zero is infinite."""
 
 FARTHEST = 1000.0
 """Intensities further from zero, in standard deviations, count as this. The lattice has keys of 16 bits."""
+
+TILE_MB = 4000.0
+"""The memory from which on a volume is refined in tiles, each of at most so much. It does not depend on the machine, so
+that results do not."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,15 @@ class DenseCRF:
                 f"{asdict(self)}."
             )
 
+    @property
+    def reach_mm(self) -> float:
+        """The standard deviation of the widest Gaussian that has a weight; 0: none has one."""
+        terms = (
+            (self.smoothness_weight, self.smoothness_mm),
+            (self.appearance_weight, self.appearance_mm),
+        )
+        return max((reach for weight, reach in terms if weight > 0), default=0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
@@ -77,6 +92,8 @@ def refine(
 ) -> NDArray[np.float32]:
     """Class probabilities (K, X, Y, Z) after the mean field of the CRF (Algorithm 1).
 
+    A volume that needs more than `TILE_MB` at once is computed in tiles (`netwright.tasks.segmentation.crf_tiles`).
+
     Args:
         probabilities: of the network, (K, X, Y, Z); they need not add up to 1.
         image: as the network got it, (C, X, Y, Z).
@@ -89,18 +106,44 @@ def refine(
         ValueError: shapes do not agree, or a value is not finite.
     """
     require_library()
-    from pydensecrf.densecrf import DenseCRF as Inference
-
     _require_one_grid(probabilities, image, spacing)
     classes, *shape = probabilities.shape
-    points = int(np.prod(shape))
-    if classes == 1 or points == 0:
+    if classes == 1 or probabilities.size == 0:
         return probabilities.astype(np.float32)
-    _require_memory(shape, classes, len(image))
+    tiles = _tiling(shape, classes, len(image), margins(crf.reach_mm, crf.iterations, spacing))
+    _require_memory(tiles.largest, classes, len(image))
+    # An axis of one voxel tells nothing, and each costs the lattice a dimension.
+    axes = [axis for axis, length in enumerate(shape) if length > 1] or [0]
+    refined = np.empty(probabilities.shape, np.float32)
+    for tile in tiles:
+        here = (slice(None), *tile.around)
+        # Places are those in the volume, as the lattice begins at 0.
+        places = np.meshgrid(
+            *(
+                np.arange(part.start, part.stop, dtype=np.float32) * step
+                for part, step in zip(tile.around, spacing, strict=True)
+            ),
+            indexing="ij",
+        )
+        position = np.ascontiguousarray([places[axis].ravel() for axis in axes], dtype=np.float32)
+        result = _mean_field(probabilities[here], image[here], position, crf)
+        refined[:, *tile.voxels] = result[:, *tile.inside]
+    return refined
+
+
+def _mean_field(
+    probabilities: NDArray[np.float32],
+    image: NDArray[np.float32],
+    position: NDArray[np.float32],
+    crf: DenseCRF,
+) -> NDArray[np.float32]:
+    """`refine` of all voxels at once, whose places in mm are ``position`` (axes, voxels)."""
+    from pydensecrf.densecrf import DenseCRF as Inference
+
+    classes, points = len(probabilities), position.shape[1]
     inference = Inference(points, classes)
     likely = np.clip(probabilities.reshape(classes, points), SMALLEST_PROBABILITY, 1.0)
     inference.setUnaryEnergy(np.ascontiguousarray(-np.log(likely), dtype=np.float32))
-    position = _positions(shape, spacing)
     if crf.smoothness_weight > 0:
         # A negative energy for labels that are equal, as the library has it, is a positive one for all others.
         inference.addPairwiseEnergy(position / np.float32(crf.smoothness_mm), crf.smoothness_weight)
@@ -127,26 +170,33 @@ def require_library() -> None:
         )
 
 
-def _positions(shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.float32]:
-    """Coordinates in mm of all voxels, (axes, voxels), of the axes that are longer than one voxel."""
-    axes = [np.arange(length, dtype=np.float32) * step for length, step in zip(shape, spacing, strict=True)]
-    grids = np.meshgrid(*axes, indexing="ij")
-    # An axis of one voxel tells nothing, and each costs the lattice a dimension.
-    used = [grid.ravel() for grid, length in zip(grids, shape, strict=True) if length > 1]
-    return np.ascontiguousarray(used or [grids[0].ravel()], dtype=np.float32)
+def memory_mb(shape: Sequence[int], classes: int, channels: int, margins: Sequence[int]) -> float:
+    """The memory that refining a volume of this shape may need, in MB of 1e6 bytes.
 
-
-def memory_mb(shape: Sequence[int], classes: int, channels: int) -> float:
-    """The memory that the library may need for a volume of this shape, in MB of 1e6 bytes.
-
-    It is about a kilobyte a voxel (measured on images of pure noise).
+    In tiles, it is that of the library for the largest tile, and of the probabilities before and after.
 
     Args:
         shape: of the volume, in voxels.
         classes: of the probabilities.
         channels: of the image.
+        margins: of a tile, in voxels (`netwright.tasks.segmentation.crf_tiles.margins`).
     """
-    return int(np.prod(shape)) * (500 + 60 * classes + 150 * channels) / 1e6
+    tiles = _tiling(shape, classes, channels, margins)
+    both = 0.0 if tiles.is_whole else 8e-6 * classes * prod(shape)
+    return _library_mb(tiles.largest, classes, channels) + both
+
+
+def _library_mb(shape: Sequence[int], classes: int, channels: int) -> float:
+    """The memory that the library may need for so many voxels at once.
+
+    It is about a kilobyte a voxel (measured on images of pure noise).
+    """
+    return prod(shape) * (500 + 60 * classes + 150 * channels) / 1e6
+
+
+def _tiling(shape: Sequence[int], classes: int, channels: int, margins: Sequence[int]) -> Tiling:
+    """The tiles of a volume, each of which needs at most `TILE_MB` if that is possible."""
+    return tiling(shape, margins, TILE_MB / _library_mb((1,), classes, channels))
 
 
 def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
@@ -154,7 +204,7 @@ def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
 
     The system may promise more than there is, and then ends some process: so there must be as much free, too.
     """
-    needed = memory_mb(shape, classes, channels)
+    needed = _library_mb(shape, classes, channels)
     np.empty(int(1e6 * needed), dtype=np.uint8)
     if needed > psutil.virtual_memory().available / 1e6:
         raise MemoryError

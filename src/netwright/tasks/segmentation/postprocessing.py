@@ -17,7 +17,8 @@ from netwright.data.volumes.slices import Scans
 from netwright.errors import RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
-from netwright.tasks.segmentation.crf_fitting import FittedCRF, FittingCase, fit_crf
+from netwright.tasks.segmentation.crf_fitting import EDGES, FittedCRF, FittingCase, fit_crf
+from netwright.tasks.segmentation.crf_tiles import margins
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, require_library
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import POSTPROCESSING
@@ -66,15 +67,20 @@ def fit_postprocessing(
     return replace(network, crf=fitted.crf if fitted.kept else None)
 
 
-def crf_shortage(prepared: Prepared, limit_mb: float | None) -> str:
+def crf_shortage(prepared: Prepared, iterations: int, limit_mb: float | None) -> str:
     """What to tell before a search if there is not the memory for the CRF of the largest volumes; "": there is.
 
     Args:
         prepared: the run's volumes.
+        iterations: of the mean field.
         limit_mb: of a worker; None: all that is free.
     """
-    sizes = [prepared.geometry(index).size for index in range(len(prepared.cases))]
-    needed, size = max((memory_mb(size, prepared.classes, prepared.channels), size) for size in sizes)
+    needs = []
+    for index in range(len(prepared.cases)):
+        geometry = prepared.geometry(index)
+        around = margins(EDGES[-1] * min(geometry.spacing), iterations, geometry.spacing)
+        needs.append((memory_mb(geometry.size, prepared.classes, prepared.channels, around), geometry.size))
+    needed, size = max(needs)
     free = psutil.virtual_memory().available / 1e6
     allowed = free if limit_mb is None else min(free, limit_mb)
     if needed <= allowed:

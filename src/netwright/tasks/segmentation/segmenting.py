@@ -28,6 +28,7 @@ from netwright.data.volumes.slabs import Slabs, labels_of
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.errors import DatasetError, MemoryShortage
 from netwright.tasks.segmentation.additional import Segmented, together
+from netwright.tasks.segmentation.crf_tiles import margins
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
 from netwright.tasks.segmentation.network_task import SegmentationTask
 
@@ -149,12 +150,21 @@ class SegmentingNetwork:
         try:
             return refine(probabilities, prepared.image, prepared.geometry.spacing, crf)
         except MemoryError:
-            raise self._shortage(prepared, images) from None
+            raise self._shortage(prepared, crf, images) from None
 
-    def require_memory(self, prepared: PreparedImage, images: Sequence[Path]) -> None:
-        """Refuse a volume for whose CRF there is not the memory, before its probabilities are computed for minutes."""
-        if self._crf_mb(prepared) > psutil.virtual_memory().available / 1e6:
-            raise self._shortage(prepared, images)
+    def require_memory(self, prepared: PreparedImage, crf: DenseCRF, images: Sequence[Path]) -> None:
+        """Refuse a volume for whose CRF there is not the memory, before its probabilities are computed for minutes.
+
+        Args:
+            prepared: the image.
+            crf: the CRF.
+            images: the files of the image.
+
+        Raises:
+            MemoryShortage: the CRF needs more memory than there is.
+        """
+        if self._crf_mb(prepared, crf) > psutil.virtual_memory().available / 1e6:
+            raise self._shortage(prepared, crf, images)
 
     def _require_memory_for_scores(
         self, prepared: PreparedImage, images: Sequence[Path], frames: int
@@ -168,14 +178,15 @@ class SegmentingNetwork:
                 "than there is. Free some memory, or leave out --probabilities and --uncertainty."
             )
 
-    def _crf_mb(self, prepared: PreparedImage) -> float:
+    def _crf_mb(self, prepared: PreparedImage, crf: DenseCRF) -> float:
         channels, *shape = prepared.image.shape
-        return memory_mb(shape, self.task.classes, channels)
+        around = margins(crf.reach_mm, crf.iterations, prepared.geometry.spacing)
+        return memory_mb(shape, self.task.classes, channels, around)
 
-    def _shortage(self, prepared: PreparedImage, images: Sequence[Path]) -> MemoryShortage:
+    def _shortage(self, prepared: PreparedImage, crf: DenseCRF, images: Sequence[Path]) -> MemoryShortage:
         shape = " x ".join(map(str, prepared.image.shape[1:]))
         return MemoryShortage(
-            f"{images[0]}: the CRF needs about {self._crf_mb(prepared):,.0f} MB for its {shape} voxels, more than "
+            f"{images[0]}: the CRF needs about {self._crf_mb(prepared, crf):,.0f} MB for its {shape} voxels, more than "
             "there is. Free some memory, or leave the CRF out: --no-crf, in Python crf=False."
         )
 
@@ -207,7 +218,7 @@ class SegmentingNetwork:
             MemoryShortage: there is not the memory for the CRF or the probabilities.
         """
         if self.crf is not None:
-            self.require_memory(prepared, images)
+            self.require_memory(prepared, self.crf, images)
         if frames:
             self._require_memory_for_scores(prepared, images, frames)
         slabs = self.slabs(prepared.image, prepared.air)

@@ -97,7 +97,9 @@ class Segmentation:
         from netwright.tasks.segmentation.postprocessing import crf_shortage
 
         if draft.postprocessing.crf:
-            shortage = crf_shortage(prepared_volumes(prepared), draft.machine.memory_limit_mb)
+            shortage = crf_shortage(
+                prepared_volumes(prepared), draft.postprocessing.iterations, draft.machine.memory_limit_mb
+            )
             if shortage:
                 say_once(shortage)
 

@@ -61,8 +61,9 @@ def score_cases(
         volume = read_image(case.images, case.time)
         prepared, grid = network.prepared(volume, case.images), volume.grid
         del volume  # a large one would stay in memory
-        if network.crf is not None or unkept is not None:
-            network.require_memory(prepared, case.images)
+        for crf in (network.crf, unkept):
+            if crf is not None:
+                network.require_memory(prepared, crf, case.images)
         truth = case.classes(grid, network.label_values, network.names)
         slabs = network.slabs(prepared.image, prepared.air)
         read_once = network.crf is None and unkept is None
