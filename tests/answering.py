@@ -8,9 +8,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import optuna
+from optuna.storages import BaseStorage
+
 from netwright.execution.base import WorkerLost
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings, parse_settings
+from netwright.spaces.base import Space
+from netwright.strategies.makers import make_sampler
 from netwright.training.outcome import Cost, Outcome, Status
 
 Answer = Callable[[CandidateJob], Any]
@@ -62,3 +67,14 @@ def settings_of(tmp_path: Path, **changes: Any) -> RunSettings:
         "budget": {"trials": 12},
     }
     return parse_settings(values | changes)
+
+
+def study_of(settings: RunSettings, space: Space, storage: BaseStorage | None) -> optuna.Study:
+    """The study of a search, made where it is not there yet; without a storage a new one in memory."""
+    return optuna.create_study(
+        storage=storage,
+        study_name="study",
+        sampler=make_sampler(settings.strategy, space, settings.seed),
+        direction="maximize",
+        load_if_exists=True,
+    )

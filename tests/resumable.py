@@ -31,6 +31,7 @@ from netwright.training.checkpoint import Checkpoints
 from netwright.training.config import TrainingProtocol
 from netwright.training.loop import train
 from netwright.training.seeding import derive_seed
+from turned import WatchedBatches
 
 SIZE = (12, 14)
 CASES, VALIDATION = range(7), range(7, 10)
@@ -150,25 +151,11 @@ class Copied:
 
     def batches(self, cases, protocol, device, seed):
         batches = self._problem.batches(cases, protocol, device, seed)
-        return batches if seed == STATISTICS else CopiedBatches(batches, self)
+        return batches if seed == STATISTICS else WatchedBatches(batches, after=self.copy)
 
     def copy(self):
         self._steps += 1
         shutil.copyfile(self._path, copy_of(self._path, self._steps))
-
-
-class CopiedBatches:
-    def __init__(self, batches, problem):
-        self._batches, self._problem = batches, problem
-        self.generator = batches.generator
-
-    def __len__(self):
-        return len(self._batches)
-
-    def __iter__(self):
-        for batch in self._batches:
-            yield batch
-            self._problem.copy()
 
 
 def copy_of(path, step):

@@ -28,7 +28,7 @@ class Turning:
         if self._training:  # those of the training are asked for first
             return batches
         self._training = True
-        return _Batches(batches, self)
+        return WatchedBatches(batches, before=self.turn)
 
     def turn(self):
         self._clock.now += self._batch
@@ -40,9 +40,11 @@ class Turning:
         return scores
 
 
-class _Batches:
-    def __init__(self, batches, problem):
-        self._batches, self._problem = batches, problem
+class WatchedBatches:
+    """Batches that tell of each one: ``before`` it is given, and ``after`` the training has done with it."""
+
+    def __init__(self, batches, *, before=lambda: None, after=lambda: None):
+        self._batches, self._before, self._after = batches, before, after
         self.generator = batches.generator
 
     def __len__(self):
@@ -50,5 +52,6 @@ class _Batches:
 
     def __iter__(self):
         for batch in self._batches:
-            self._problem.turn()
+            self._before()
             yield batch
+            self._after()

@@ -11,7 +11,7 @@ import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from answering import Answering, killed, settings_of, trained
+from answering import Answering, killed, settings_of, study_of, trained
 from netwright.errors import SettingsError, StorageError
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -21,7 +21,6 @@ from netwright.searches.loop import Search
 from netwright.settings import BudgetSettings, RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
-from netwright.strategies.makers import make_sampler
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Cost, Outcome, Status
 
@@ -36,13 +35,7 @@ def make(
 ) -> tuple[Search, optuna.Study]:
     settings = settings or settings_of(tmp_path)
     space = make_space(settings.space)
-    study = optuna.create_study(
-        storage=storage,
-        study_name="search",
-        sampler=make_sampler(settings.strategy, space, settings.seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = study_of(settings, space, storage)
     data = SearchData(tmp_path, (0, 1), (2,))
     return Search(RunFolder(tmp_path), settings, data, study, space, executor), study
 

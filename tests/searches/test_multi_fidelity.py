@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from answering import study_of
 from netwright.execution.run_jobs import Done, Job
 from netwright.report.collect.race import racers_of
 from netwright.report.draw.race import race_sections
@@ -25,7 +26,6 @@ from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
-from netwright.strategies.makers import make_sampler
 from netwright.training.files import CHECKPOINT
 from simulated_race import BESIDE, Simulated, settings_of
 
@@ -41,13 +41,7 @@ def make(
 ) -> tuple[MultiFidelitySearch, optuna.Study]:
     settings = settings or settings_of(tmp_path)
     space = make_space(settings.space)
-    study = optuna.create_study(
-        storage=storage,
-        study_name="search",
-        sampler=make_sampler(settings.strategy, space, settings.seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = study_of(settings, space, storage)
     data = SearchData(tmp_path, (0, 1), (2,))
     search = MultiFidelitySearch(
         RunFolder(tmp_path), settings, data, study, space, executor, kept, executor.now

@@ -19,7 +19,7 @@ import optuna
 import pytest
 import sqlalchemy
 
-from answering import Answering, settings_of, trained
+from answering import Answering, settings_of, study_of, trained
 from netwright.errors import StorageError
 from netwright.runs import leases, reconnecting
 from netwright.runs import postgresql as backend
@@ -34,7 +34,6 @@ from netwright.searches.loop import Search
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.completion import COMPLETION
-from netwright.strategies.makers import make_sampler
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Outcome
 from postgresql_server import PASSWORD, PostgreSQL
@@ -42,14 +41,6 @@ from processes import line_of, wait_until
 
 psycopg = pytest.importorskip("psycopg")
 LEASE = 1.5
-
-
-@pytest.fixture
-def place(database: str) -> Place:
-    """A study in a database of its own."""
-    place = Place(database, "study")
-    backend.open_for_writing(place).engine.dispose()
-    return place
 
 
 def reward_of(job: CandidateJob) -> Any:
@@ -62,13 +53,7 @@ def searched(
 ) -> optuna.Study:
     """The study after a search in it."""
     space = make_space(settings.space)
-    study = optuna.create_study(
-        storage=storage,
-        study_name="study",
-        sampler=make_sampler(settings.strategy, space, settings.seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = study_of(settings, space, storage)
     data = SearchData(folder, (0, 1), (2,))
     Search(RunFolder(folder), settings, data, study, space, executor, driver).run()
     return study

@@ -16,6 +16,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from answering import study_of
 from netwright.execution.run_jobs import Done, Job
 from netwright.runs import postgresql as backend
 from netwright.runs.candidates import TrainedCandidate, candidates_of
@@ -30,7 +31,6 @@ from netwright.searches.multi_fidelity import MultiFidelitySearch
 from netwright.searches.race_trials import GONE, UNTIL, await_others
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
-from netwright.strategies.makers import make_sampler
 from netwright.training.checkpoint import save_checkpoint
 from netwright.training.files import CHECKPOINT
 from simulated_race import Simulated, settings_of
@@ -39,26 +39,12 @@ pytest.importorskip("psycopg")
 KEPT = 20.0
 
 
-@pytest.fixture
-def place(database: str) -> Place:
-    """A study in a database of its own."""
-    place = Place(database, "study")
-    backend.open_for_writing(place).engine.dispose()
-    return place
-
-
 def search_of(
     root: Path, settings: RunSettings, executor: Any, storage: Any = None, driver: Driver | None = None
 ) -> MultiFidelitySearch:
     """One of the searches of a study, in a folder that all of them share."""
     space = make_space(settings.space)
-    study = optuna.create_study(
-        storage=storage,
-        study_name="study",
-        sampler=make_sampler(settings.strategy, space, settings.seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    study = study_of(settings, space, storage)
     data = SearchData(root, (0, 1), (2,))
     folder = RunFolder(root)
     return MultiFidelitySearch(folder, settings, data, study, space, executor, KEPT, executor.now, driver)
@@ -187,7 +173,7 @@ def candidates_in(place: Place) -> tuple[TrainedCandidate, ...]:
 def test_searches_at_the_same_time_train_no_part_twice_and_keep_the_number_of_candidates(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(multi_fidelity, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr("netwright.searches.others.POLL_SECONDS", 0.05)
     settings = settings_of(tmp_path, budget={"hours": 0.15, "trials": 3}, machine={"workers": 1})
     searches = [begun(place, tmp_path, settings) for _ in range(3)]
     for thread, _, errors in searches:

@@ -17,6 +17,7 @@ from netwright.training.step import TrainingStep
 from netwright.training.trial import evaluate_candidate
 from netwright.training.weights import load_weights
 from resumable import CASES, VALIDATION, make, protocol_of
+from turned import WatchedBatches
 
 CPU = torch.device("cpu")
 PLAIN = {"mixed_precision": False, "channels_last": False, "augmentation": None}
@@ -32,24 +33,10 @@ class Stored:
         return getattr(self._problem, name)
 
     def batches(self, *arguments):
-        return _Batches(self._problem.batches(*arguments), self)
+        return WatchedBatches(self._problem.batches(*arguments), after=self.store)
 
     def store(self):
         self.weights.append([w.detach().double().clone() for w in self._network.parameters()])
-
-
-class _Batches:
-    def __init__(self, batches, stored):
-        self._batches, self._stored = batches, stored
-        self.generator = batches.generator
-
-    def __len__(self):
-        return len(self._batches)
-
-    def __iter__(self):
-        for batch in self._batches:
-            yield batch
-            self._stored.store()
 
 
 def averages_of(start, stored, decay):

@@ -7,7 +7,6 @@ study (`netwright.runs.drivers`): each learns the others' results, and takes up 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,6 +28,7 @@ from netwright.runs.start import start_weights
 from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, values_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
+from netwright.searches.others import train_beside_others
 from netwright.searches.reuse import KnownResults
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -45,8 +45,6 @@ GRACE_SECONDS = 60.0
 TIME_IS_UP = "the search's time was up"
 EPOCHS = "epochs"
 """The user attribute with the number of epochs of a trial, if the study chooses it."""
-POLL_SECONDS = 1.0
-"""How often a search that has nothing left to do looks for what the others have done."""
 REPEATS = 300
 """After this many known networks in a row, a search has nothing new to propose."""
 
@@ -102,17 +100,7 @@ class Search:
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
         """Searches until the budget is spent. ``on_tick`` is called about twice a second."""
         self._read_storage()
-
-        def tick() -> None:
-            self._clock.save()
-            if on_tick is not None:
-                on_tick()
-
-        self._train(tick)
-        while self._others:  # others are training: what they leave when they are gone is taken up
-            time.sleep(POLL_SECONDS)
-            tick()
-            self._train(tick)
+        train_beside_others(self._train, lambda: self._others, self._clock, on_tick)
         self._clock.save(now=True)
 
     def _train(self, tick: Callable[[], None]) -> None:

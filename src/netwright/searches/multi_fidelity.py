@@ -33,8 +33,9 @@ from netwright.runs.start import start_weights
 from netwright.runs.trials import CONTINUES, JOINED, RUNNING, store_outcome
 from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
+from netwright.searches.others import train_beside_others
 from netwright.searches.race import Begin, GoOn, Race, best_waiting
-from netwright.searches.race_trials import GONE, POLL_SECONDS, UNTIL, Look, RaceTrials
+from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials
 from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -135,17 +136,7 @@ class MultiFidelitySearch:
     def run(self, on_tick: Callable[[], None] | None = None) -> None:
         """Searches until the time is up. ``on_tick`` is called about twice a second."""
         self._read_storage()
-
-        def tick() -> None:
-            self._clock.save()
-            if on_tick is not None:
-                on_tick()
-
-        self._train(tick)
-        while self._others:  # others are training: what they leave when they are gone is taken up
-            time.sleep(POLL_SECONDS)
-            tick()
-            self._train(tick)
+        train_beside_others(self._train, lambda: self._others, self._clock, on_tick)
         for trial in self._unfinished:
             self._trials.stop(trial, TIME_IS_UP)
         self._clock.save(now=True)

@@ -33,6 +33,7 @@ from netwright.runs.trials import (
     stop_trial,
     store_outcome,
 )
+from netwright.searches.others import POLL_SECONDS
 from netwright.spaces.base import Choice, Space
 from netwright.training.outcome import Cost, Outcome
 
@@ -41,8 +42,6 @@ UNTIL = "until_seconds"
 that a new candidate gets.
 """
 GONE = "the process that trained it is gone"
-POLL_SECONDS = 1.0
-"""How often a process that has nothing to train looks for what the others have done."""
 
 
 @dataclass(frozen=True)

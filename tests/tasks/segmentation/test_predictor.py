@@ -29,6 +29,18 @@ class Threshold(nn.Module):
         return torch.cat([5 - images, images - 5], 1)
 
 
+def of_slices(axis: int, value: int) -> Segmenter:
+    """Of slices normal to an axis, in which bright voxels get a value."""
+    return Segmenter(
+        network=Threshold(),
+        task=SegmentationTask(1, ("bright",), (12, 9)),
+        label_values=(0, value),
+        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
+        device="cpu",
+        slice_axis=axis,
+    )
+
+
 @pytest.mark.parametrize(("axis", "shape"), [(0, (7, 12, 9)), (1, (11, 5, 9)), (2, (20, 9, 6))])
 def test_segments_and_scores_volumes_slice_by_slice(
     tmp_path: Path, axis: int, shape: tuple[int, ...]
@@ -38,14 +50,7 @@ def test_segments_and_scores_volumes_slice_by_slice(
     flipped = np.diag([-1.0, 1.0, 1.0, 1.0])  # the file's first axis runs to the left
     for name, array in (("image", image), ("label", (image > 5).astype(np.uint8) * 3)):
         nibabel.save(nibabel.Nifti1Image(array, flipped), tmp_path / f"{name}.nii.gz")
-    segmenter = Segmenter(
-        network=Threshold(),
-        task=SegmentationTask(1, ("bright",), (12, 9)),
-        label_values=(0, 3),
-        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
-        device="cpu",
-        slice_axis=axis,
-    )
+    segmenter = of_slices(axis=axis, value=3)
     (predicted,) = segmenter.predict(tmp_path / "image.nii.gz", tmp_path / "predicted")
     np.testing.assert_array_equal(np.asarray(nibabel.load(predicted).dataobj), (image > 5) * 3)
     case = LabelledCase("case", (tmp_path / "image.nii.gz",), tmp_path / "label.nii.gz", {})
@@ -58,14 +63,7 @@ def test_predicts_dicom_segmentations_with_the_names_of_the_labels(tmp_path: Pat
     highdicom = pytest.importorskip("highdicom")
     stored = np.random.default_rng(0).integers(0, 10, (7, 9, 12)).astype(np.int16)
     write_series(tmp_path / "scans" / "a", stored, tags={"FrameOfReferenceUID": "1.2.3"})
-    segmenter = Segmenter(
-        network=Threshold(),
-        task=SegmentationTask(1, ("bright",), (12, 9)),
-        label_values=(0, 1),
-        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
-        device="cpu",
-        slice_axis=2,
-    )
+    segmenter = of_slices(axis=2, value=1)
     (path,) = segmenter.predict(tmp_path / "scans", tmp_path / "out", format="dicom-seg")
     assert path.name == "a.dcm"
     grid = read_grid(tmp_path / "scans" / "a")
@@ -84,14 +82,7 @@ def test_a_dicom_segmentation_is_the_truth_of_its_own_scan_alone(tmp_path: Path)
     scan, other = (
         write_series(tmp_path / name, stored, tags={"FrameOfReferenceUID": f"1.2.{name}"}) for name in "34"
     )
-    segmenter = Segmenter(
-        network=Threshold(),
-        task=SegmentationTask(1, ("bright",), (12, 9)),
-        label_values=(0, 1),
-        preprocessing=PreprocessingSettings(spacing="native", normalise="none", pad=False, size=(8, 8, 8)),
-        device="cpu",
-        slice_axis=2,
-    )
+    segmenter = of_slices(axis=2, value=1)
     truth = tmp_path / "truth.dcm"
     write_label_map(truth, (stored.T > 5).astype(np.uint8), scan, names={1: "bright"})
     assert segmenter.test([LabelledCase("a", (scan,), truth, {})]).dice == {"a": {"bright": 1.0}}
