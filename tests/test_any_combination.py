@@ -52,6 +52,7 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """Settings that make a space's networks small."""
 EARLY: dict[str, dict[str, Any]] = {
+    "own": {"code": "tiny_strategies:OneChange"},
     "cma-es": {"population": 4},
     "controlled-random-search": {"population": 5, "first": "start"},
     "policy-gradient": {"perturbations": 3},

@@ -31,6 +31,7 @@ from netwright.spaces.segnas import SegNAS
 from netwright.strategies import CmaEs, ControlledRandomSearch, Prior
 from netwright.strategies.natural_gradient import NaturalGradient
 from netwright.strategies.optuna_samplers import gp, nsga_ii, tpe
+from netwright.strategies.own import own as own_strategy
 from netwright.strategies.policy_gradient import PolicyGradient, PooledPolicyGradient, policy_gradient
 from netwright.strategies.q_learning import q_learning
 from netwright.strategies.q_learning.published import PublishedQLearning
@@ -82,6 +83,7 @@ OPTIONS_OF: list[tuple[str, Callable[..., Any]]] = [
     ("strategy.", CmaEs),
     ("strategy.", Prior),
     ("strategy.", ControlledRandomSearch),
+    ("strategy.", own_strategy),
     ("slices.", SliceSettings),
     ("inpainting.", MaskSettings),
     ("training.early.", EarlyTermination),

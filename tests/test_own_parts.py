@@ -16,20 +16,20 @@ from netwright.strategies.base import Strategy
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def shown(page: str) -> dict[str, Any]:
-    """The names that a page's program defines."""
+def shown(page: str, name: str = "page") -> dict[str, Any]:
+    """The names that a page's program defines. As ``__main__`` it is run, not imported."""
     text = (DOCS / page).read_text(encoding="utf-8")
     (program,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(text.splitlines()) < 65
     assert len(program.splitlines()) < 60
-    names: dict[str, Any] = {"__name__": page.removesuffix(".md").replace("-", "_")}
+    names: dict[str, Any] = {"__name__": name}
     exec(compile(program, page, "exec", dont_inherit=True), names)
     return names
 
 
 def test_own_strategy_learns(capsys: pytest.CaptureFixture[str]) -> None:
     """Sixty trials of uniform choices reach -6 or so: the sum of four of ten values."""
-    names = shown("own-strategy.md")
+    names = shown("own-strategy.md", "__main__")
     strategy: Strategy[Any] = names["OneChange"]()
     assert strategy.name == "one-change"
     study = names["study"]

@@ -39,6 +39,10 @@ class NetworkFailed(SettingsError):  # noqa: N818  whose it is, not what it is
     """A user's own network failed when it was made or called. In a worker only that candidate fails."""
 
 
+class StrategyFailed(SettingsError):  # noqa: N818  as above
+    """A strategy, such as a user's own, failed or proposed what is no choice. What was trained before is kept."""
+
+
 class UntrustedCode(SettingsError):  # noqa: N818  nothing is wrong but whose it is
     """A run names code that this user's searches never ran. The code was not run."""
 

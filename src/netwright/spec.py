@@ -53,6 +53,12 @@ def entry_of(kind: str, registry: Mapping[str, Entry], name: str, own: str = "")
     return registry[name]
 
 
+def title_of(spec: Spec) -> str:
+    """What a component is called in tables: one of the user's own by the name of its class."""
+    code = spec.options.get("code")
+    return code if isinstance(code, str) else spec.name
+
+
 def require_options(
     kind: str,
     spec: Spec,
@@ -60,7 +66,7 @@ def require_options(
     filled_in: Collection[str] = (),
     descriptions: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse options that the maker does not take.
+    """Refuse options that the maker does not take. One that takes any refuses what it does not know itself.
 
     Args:
         kind: as in `entry_of`.
@@ -74,7 +80,7 @@ def require_options(
     """
     known = inspect.signature(maker).parameters
     unknown = [name for name in spec.options if name not in known]
-    if unknown:
+    if unknown and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         told = argument_descriptions(maker) if descriptions is None else descriptions
         free = {name: told.get(name, "") for name in known if name not in filled_in}
         raise unknown_option(f"{kind} {spec.name!r}", unknown[0], free)

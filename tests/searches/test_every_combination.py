@@ -38,8 +38,9 @@ EARLY: dict[str, dict[str, Any]] = {
     "nsga-ii": {"population_size": 4},
     "cma-es": {"population": 5},
     "policy-gradient": {"perturbations": 4},
+    "own": {"code": "tiny_strategies:OneChange"},
 }
-"""Options that leave the random beginning early."""
+"""Options that leave the random beginning early, or that are needed."""
 STRATEGIES = {
     **{name: {"name": name, **EARLY.get(name, {})} for name in PROPOSERS},
     "q-learning published": {"name": "q-learning", "variant": "published", "exploration": 6},

@@ -28,7 +28,9 @@ VARIANTS: dict[str, Callable[..., Any]] = {
 }
 DECLARED: dict[tuple[str, str], dict[str, Any]] = {
     (component, name): {
-        option: parameter.default for option, parameter in inspect.signature(maker).parameters.items()
+        option: parameter.default
+        for option, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
     }
     for component, makers in (("space", SPACES), ("strategy", {**PROPOSERS, **VARIANTS}))
     for name, maker in makers.items()

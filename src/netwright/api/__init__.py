@@ -25,8 +25,7 @@ from netwright.planning.resolve import PLAN, Chapter, take_steps
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.folder import create_run_folder, default_output, open_run_folder
 from netwright.runs.shared_trials import make_shared_trials
-from netwright.runs.trust import remember_code
-from netwright.spaces import code_of
+from netwright.runs.trust import codes_of, remember_code
 from netwright.training.outcome import Status
 
 PLAN_SECONDS = 60.0
@@ -80,6 +79,7 @@ def search(
     require_guard()
     user = UserSettings(trials, hours, verdict_hours, workers, epochs, seed, assignments=settings)
     run = create_run(Path(dataset), recipe, user, None if output is None else Path(output))
+    run.code(searching=True)
     with leaving_nothing(run.folder.root):
         conduct(run.folder, on_status)
     return run
@@ -127,7 +127,8 @@ def create_run(
     if there is None:
         take_steps(draft, context, *Chapter)
         settings = draft.finished()
-        remember_code(code_of(settings.space))
+        for code in codes_of(settings):
+            remember_code(code)
         own = "storage.folder" in draft.user_set
         begun = begin_study(settings, context.splits, context.folder, named=own)
         if begun is not None:
@@ -144,13 +145,14 @@ def create_run(
     assert there is not None
     on_stage(f"taking part in the study {there.study}")
     run = join_study(there, output, _given(draft, recipe, user), trust_code=user.trust_code)
-    if _names_code(draft):
-        remember_code(code_of(run.settings.space))
+    for code in codes_of(run.settings):
+        if code.setting in draft.user_set:
+            remember_code(code)
     return run
 
 
 def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, Any]:
-    """What the user gave of the settings of a study, by dotted name; the network's folder is where it is found here.
+    """What the user gave of the settings of a study, by dotted name; folders of own code are where it is found here.
 
     Of a run to repeat it is what makes another search.
     """
@@ -165,16 +167,10 @@ def _given(draft: Draft, recipe: str | None, user: UserSettings) -> dict[str, An
     if user.repeat is not None:
         strategy = draft.strategy.model_dump(mode="json")
         given |= {"recipe": draft.recipe, "space.name": draft.space.name, "strategy": strategy}
-    if _names_code(draft):
-        code = code_of(draft.space)
-        assert code is not None
-        given["space.folder"] = folder_of(code)
+    for code in codes_of(draft):
+        if code.setting in draft.user_set:
+            given[f"{code.table}.folder"] = folder_of(code)
     return given
-
-
-def _names_code(draft: Draft) -> bool:
-    """Whether the user named code of a network or a space."""
-    return not draft.user_set.isdisjoint({"space.network", "space.code"})
 
 
 def plan(

@@ -24,11 +24,10 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.series import is_series
 from netwright.runs.status import FINISHED, RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
-from netwright.runs.trust import require_trusted
+from netwright.runs.trust import codes_of, require_trusted
 from netwright.runs.versions import stated, version_warning
 from netwright.searches.components import with_own_training
 from netwright.settings import RunSettings
-from netwright.spaces import code_of
 from netwright.tasks.base import Postprocessing, SavedNetwork
 from netwright.tasks.predictor import Predictor
 from netwright.training.files import WEIGHTS
@@ -54,17 +53,19 @@ class Run:
             self._settings = stamp, self.folder.settings()
         return self._settings[1]
 
-    def code(self) -> str | None:
+    def code(self, *, searching: bool = False) -> str | None:
         """The user's code that makes the run's networks, and why it may be run; None where there is none.
 
         `status`, `trials`, `best` and `report` never run such code. `resume`, `train`, `network`, `evaluate` and
         `predict` run it if a search of this user ran it before, or if the run was opened with ``trust_code``. Else they
-        raise the same error.
+        raise the same error. With ``searching`` it is also the code of the strategy, which `resume` alone runs.
 
         Raises:
             UntrustedCode: neither is the case. Nothing was imported.
         """
-        return require_trusted(code_of(self.settings.space), trust_code=self.trust_code)
+        codes = [code for code in codes_of(self.settings) if searching or code.what != "strategy"]
+        told = [require_trusted(code, trust_code=self.trust_code) for code in codes]
+        return "; ".join(words for words in told if words is not None) or None
 
     def other_versions(self) -> str | None:
         """How versions and machine differ from those when the run was made, in words.
@@ -135,7 +136,7 @@ class Run:
         Warns:
             SettingsWarning: see `other_versions`.
         """
-        self.code()
+        self.code(searching=True)
         if (told := self.other_versions()) is not None:
             warnings.warn(told, SettingsWarning, stacklevel=2)
         if hours is not None or compare is not None:

@@ -12,7 +12,7 @@ from netwright.api.sharing import is_finished, keep_in_step, once
 from netwright.comparison.contestants import entries, trainings
 from netwright.comparison.retrain import FinalComparison, share_seconds
 from netwright.comparison.start import starting_point
-from netwright.errors import RunError
+from netwright.errors import RunError, StrategyFailed
 from netwright.execution.base import Executor
 from netwright.execution.executors import make_executor
 from netwright.execution.guard import require_guard
@@ -47,6 +47,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
 
     Raises:
         RunError: another process holds the run, the run is damaged, or no candidate could be trained.
+        StrategyFailed: a strategy of the user's failed. Everything finished is stored.
         KeyboardInterrupt: the user stopped it (Ctrl-C, SIGTERM or SIGHUP). The workers have ended, and everything
             finished is stored.
     """
@@ -84,6 +85,10 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
                     finished = once(folder, driver, "final comparison", partial(compare, *context, driver))
                 if finished:
                     driver.finish()
+        except StrategyFailed as error:
+            raise StrategyFailed(
+                f"{error} What was trained is kept: mend it; 'netwright resume {folder.root} --trust-code' goes on."
+            ) from error
         except KeyboardInterrupt:
             if settings.race is not None:
                 keep_best(folder, settings, run_data)

@@ -76,8 +76,13 @@ def study_of(run: Path | None, storage: str | None, study: str | None) -> tuple[
     raise SettingsError("Give the folder of a run, or --storage URL and --study NAME.")
 
 
-def opened_run(run: Path, *, trust_code: bool) -> Run:
+def opened_run(run: Path, *, trust_code: bool, searching: bool = False) -> Run:
     """Open a run whose networks will be used, and say which of the user's code it runs.
+
+    Args:
+        run: its folder.
+        trust_code: as in `netwright.open_run`.
+        searching: whether its search will go on, which runs the code of its strategy, too.
 
     Raises:
         RunError: there is no such run.
@@ -86,7 +91,7 @@ def opened_run(run: Path, *, trust_code: bool) -> Run:
     from netwright.api import open_run
 
     opened = open_run(run, trust_code=trust_code)
-    told = opened.code()
+    told = opened.code(searching=searching)
     if told is not None:
         err.print(f"code       {told}", markup=False)
     return opened

@@ -73,15 +73,13 @@ def read_user_settings(
     from netwright.settings import read_assignments
 
     objective, maximize = _one_way(objective, maximize, minimize)
-    own = space is not None and ":" in space
     named: dict[str, Any] = {}
     if from_plans is not None:
         named |= assignments_of_plans(from_plans, plans_configuration)
     named |= _given(
         {
-            "space.name": "own" if own else space,
-            "space.code": space if own else None,
-            "strategy.name": strategy,
+            **_component("space", space),
+            **_component("strategy", strategy),
             "objective": objective,
             "dataset.split_file": None if split_file is None else str(split_file),
             "dataset.fold": fold,
@@ -128,6 +126,13 @@ def _one_way(
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     """Without those that are None."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _component(table: str, named: str | None) -> dict[str, str | None]:
+    """The settings of a space or strategy by its name; one of the user's own is named ``package.module:Class``."""
+    if named is not None and ":" in named:
+        return {f"{table}.name": "own", f"{table}.code": named}
+    return {f"{table}.name": named}
 
 
 def read_label_map(texts: Sequence[str] | None) -> dict[int, int]:

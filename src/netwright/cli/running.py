@@ -64,7 +64,7 @@ def resume(
     if is_series(run):
         resume_series(run, hours, compare, trust_code=trust_code)
         return
-    opened = opened_run(run, trust_code=trust_code)
+    opened = opened_run(run, trust_code=trust_code, searching=True)
     told = opened.other_versions()
     if told is not None:
         err.print(f"versions   {told}.", markup=False)

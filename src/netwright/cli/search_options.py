@@ -75,7 +75,7 @@ class PartsOptions:
         typer.Option(
             "--strategy",
             metavar="NAME",
-            help="Search strategy instead of the recipe's; see 'netwright recipes --parts'.",
+            help="Search strategy instead of the recipe's: see 'netwright recipes --parts'; or yours, module:Class.",
         ),
     ] = None
     objective: Annotated[

@@ -31,6 +31,7 @@ from netwright.searches.random_choices import draw_choice
 from netwright.settings import RunSettings
 from netwright.spaces import same_space
 from netwright.spaces.base import HasBase, Layered, Space
+from netwright.spec import title_of
 from netwright.training.seeding import derive_seed
 
 SEARCHED, ORIGINAL, BASE, RIVAL, START = "searched", "original", "base", "rival", "start"
@@ -142,7 +143,9 @@ def rival(settings: RunSettings, path: Path) -> Entry:
     if best is None:
         raise RunError(f"verdict.rival: {path} has no trained candidate.")
     by_chance = other.strategy.name in ("random", "optuna-random")
-    title = f"{'random search' if by_chance else other.strategy.name}, {len(records)} trials ({path.name})"
+    title = (
+        f"{'random search' if by_chance else title_of(other.strategy)}, {len(records)} trials ({path.name})"
+    )
     if other.supernet is not None:
         title = f"one training with shared weights ({path.name})"
     return Entry(RIVAL, title, best.choice, None, "random search" if by_chance else "another search")

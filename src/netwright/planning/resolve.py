@@ -12,6 +12,7 @@ from enum import StrEnum
 from netwright.comparison.contestants import require_references, require_rival
 from netwright.comparison.retrain import require_repeatable, require_retraining
 from netwright.logs import require_logs
+from netwright.own_code.loading import folder_of
 from netwright.planning.candidate_cost import measure_start
 from netwright.planning.candidate_time import choose_candidate_time, has_time_share
 from netwright.planning.context import Context
@@ -60,12 +61,13 @@ from netwright.planning.task_settings import (
     require_loss,
 )
 from netwright.runs.folder import default_output, require_new_folder
-from netwright.runs.trust import require_trusted
+from netwright.runs.trust import codes_of, require_trusted
 from netwright.searches.components import require_components
 from netwright.searches.one_shot import require_searchable, require_shared
 from netwright.settings import first_choices
-from netwright.spaces import code_of, make_space
+from netwright.spaces import make_space
 from netwright.strategies.makers import make_sampler
+from netwright.strategies.own import code_of
 
 Step = Callable[[Draft, Context], None]
 
@@ -99,17 +101,28 @@ def find_rival(draft: Draft, _: Context) -> None:
 def require_trusted_code(draft: Draft, context: Context) -> None:
     """Refuse code that a run to be repeated names, unless the user ran it before or trusts it.
 
-    A network that the user names now may be run.
+    Code that the user names now may be run.
 
     Raises:
         UntrustedCode: as `require_trusted`.
     """
-    code = code_of(draft.space)
-    if not context.repeats or code is None or code.setting in draft.user_set:
-        return
-    note = require_trusted(code, trust_code=context.user.trust_code)
-    if note is not None:
-        context.on_stage(note)
+    for code in codes_of(draft) if context.repeats else ():
+        note = None
+        if code.setting not in draft.user_set:
+            note = require_trusted(code, trust_code=context.user.trust_code)
+        if note is not None:
+            context.on_stage(note)
+
+
+def keep_folder(draft: Draft, _: Context) -> None:
+    """Keep the folder of the user's own strategy. That of a network or a space is kept with its shape.
+
+    Raises:
+        SettingsError: there is no such code.
+    """
+    code = code_of(draft.strategy)
+    if code is not None:
+        draft.change({"strategy.folder": folder_of(code)})
 
 
 def choose_folder(draft: Draft, context: Context) -> None:
@@ -160,6 +173,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
     ),
     Chapter.CODE: (
         ("code is trusted", require_trusted_code),
+        ("where the strategy's code is", keep_folder),
         ("space and strategy are known", lambda draft, _: require_components(draft)),
         ("a one-shot search is possible", lambda draft, _: require_shared(draft)),
         ("logs can be written", lambda draft, _: require_logs(draft.log)),

@@ -24,6 +24,7 @@ from netwright.settings import RunSettings, first_choices
 from netwright.spaces import make_space
 from netwright.spaces.base import AgentGraph, Choice, Diagram, Edge, Layered, Node, Space, TaskShape, Value
 from netwright.strategies.makers import make_sampler
+from netwright.strategies.own import code_of
 
 SPACE = "space.json"
 DRAWING = "drawing.json"
@@ -32,6 +33,10 @@ WITHOUT_DRAWINGS = (
     "This run was made before searches stored descriptions and drawings of a user's own network, which a report does "
     "not make by running that network's code: the layers of the winner, the choices of each layer and what its agents "
     "learned are missing here."
+)
+
+WITHOUT_STRATEGY = (
+    "The strategy {} is a user's own. A report does not run its code, so it has no section of the strategy."
 )
 
 
@@ -149,7 +154,8 @@ def space_to_show(folder: RunFolder, settings: RunSettings, records: Iterable[Tr
 def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> optuna.Study | None:
     """A copy of the run's study, for reading; None where it has no trial yet.
 
-    It has the run's sampler, if the space tells what the sampler needs.
+    It has the run's sampler, if the space tells what the sampler needs, and if the strategy is not a user's own: its
+    code is not run.
 
     Args:
         folder: of the run.
@@ -162,7 +168,7 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
     return copied_study(
         folder,
         None
-        if lacks_drawings(space)
+        if lacks_drawings(space) or code_of(settings.strategy) is not None
         else make_sampler(settings.strategy, space, settings.seed, first_choices(settings.start_from)),
     )
 
@@ -170,6 +176,13 @@ def study_to_show(folder: RunFolder, settings: RunSettings, space: Space) -> opt
 def lacks_drawings(space: Space) -> bool:
     """Whether the run was made by a version that did not store its space."""
     return isinstance(space, StoredSpace) and space.start is None
+
+
+def left_out(settings: RunSettings, space: Space) -> tuple[str, ...]:
+    """What a report lacks because it runs no code of a user's, in sentences."""
+    strategy = code_of(settings.strategy)
+    drawings = (WITHOUT_DRAWINGS,) if lacks_drawings(space) else ()
+    return drawings if strategy is None else (*drawings, WITHOUT_STRATEGY.format(strategy.name))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from netwright.settings import RunSettings, override, parse_settings, parse_text
 if TYPE_CHECKING:
     from netwright.runs.postgresql import KeptRun
 
-OWN = ("machine.", "log", "dataset.path", "space.folder")
+OWN = ("machine.", "log", "dataset.path", "space.folder", "strategy.folder")
 """Beginnings of settings that each run folder of a study has for itself, because they are of its machine."""
 
 

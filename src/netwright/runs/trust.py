@@ -18,8 +18,11 @@ from netwright.files import write_json
 from netwright.own_code.loading import OwnCode
 from netwright.own_code.sources import Source, source_of
 from netwright.runs.cache import cache_root
+from netwright.settings import RunSettings
+from netwright.spaces import code_of as space_code
 from netwright.spaces import code_option
 from netwright.spec import Spec
+from netwright.strategies.own import code_of as strategy_code
 
 RECORDS = "own-code"
 """The folder of the cache that records the code of the user's own searches."""
@@ -28,6 +31,12 @@ RECORDS = "own-code"
 def names_code(spec: Spec) -> bool:
     """Whether a space is made by code that its options name."""
     return code_option(spec) is not None
+
+
+def codes_of(settings: RunSettings) -> tuple[OwnCode, ...]:
+    """The user's code that a search with these settings runs: of its networks, and of its strategy."""
+    named = (space_code(settings.space), strategy_code(settings.strategy))
+    return tuple(code for code in named if code is not None)
 
 
 def remember_code(code: OwnCode | None) -> None:

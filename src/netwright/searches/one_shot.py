@@ -83,10 +83,7 @@ def require_shared(settings: RunSettings) -> None:
         raise SettingsError(
             f"supernet: the networks of the space {settings.space.name!r} share no weights. {whole}"
         )
-    if settings.strategy.name != NaturalGradient().name:
-        raise SettingsError(
-            f"supernet: the strategy must be natural-gradient, not {settings.strategy.name}. {whole}"
-        )
+    _require_natural_gradient(settings, whole)
     if shared_space(settings).distributions() != make_space(settings.space).distributions():
         raise SettingsError(
             "supernet.space changes the dimensions of the space: the search would find no network of the space itself. "
@@ -130,8 +127,19 @@ def shares_weights(spec: Spec) -> bool:
     return not takes_task(spec) and isinstance(make_space(spec), SharesWeights)
 
 
+def _require_natural_gradient(settings: RunSettings, advice: str = "") -> None:
+    if settings.strategy.name != NaturalGradient().name:
+        told = f"supernet: the strategy must be natural-gradient, not {settings.strategy.name}."
+        raise SettingsError(f"{told} {advice}".rstrip())
+
+
 def natural_gradient(settings: RunSettings, space: Space) -> NaturalGradient:
-    """The strategy of a search inside one training."""
+    """The strategy of a search inside one training.
+
+    Raises:
+        SettingsError: it is another one. A report, too, asks for it, so no code of a user's is run here.
+    """
+    _require_natural_gradient(settings)
     sampler = make_sampler(settings.strategy, space, settings.seed)
     assert isinstance(sampler, StrategySampler)
     assert isinstance(sampler.strategy, NaturalGradient)

@@ -12,6 +12,7 @@ from netwright.docstrings import argument_descriptions
 from netwright.settings.fields import SettingField, alternatives
 from netwright.spec import Maker, entry_of
 from netwright.strategies.makers import strategy_options
+from netwright.strategies.own import FILLED_IN, OWN
 
 
 def option_fields(component: str, name: str, variant: str | None = None) -> dict[str, SettingField]:
@@ -28,6 +29,7 @@ def option_fields(component: str, name: str, variant: str | None = None) -> dict
     filled_in: Collection[str] = ()
     if component == "strategy":
         makers = strategy_options(name, variant)
+        filled_in = FILLED_IN if name == OWN else ()
     else:
         from netwright.spaces import SPACES, filled_in_options  # torch takes a second to import
 

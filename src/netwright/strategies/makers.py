@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from netwright.docstrings import argument_descriptions
+from netwright.errors import SettingsError
 from netwright.spec import Maker, Spec, entry_of, make, require_options
 from netwright.strategies import STRATEGIES, policy_gradient, q_learning
 from netwright.strategies.first_choices import FirstChoices
 from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
+from netwright.strategies.own import OWN, OwnStrategy, code_of, own
+from netwright.strategies.rehearsal import rehearse
 from netwright.strategies.sampler import StrategySampler
 from netwright.strategies.variants import Variants, variant_class
 
@@ -19,8 +22,9 @@ START = "start"
 OF_SPACE = "space"
 """The value of a strategy's option ``suggestions`` that means those of the space; none where it has none."""
 
-PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS}
-"""netwright's own strategies and Optuna's samplers."""
+PROPOSERS: dict[str, Callable[..., Any]] = {**STRATEGIES, **OPTUNA_SAMPLERS, OWN: own}
+"""netwright's own strategies, Optuna's samplers, and the user's own."""
+NAMED = "One of your own is named package.module:Class."
 
 VARIANTS: dict[str, Variants] = {
     "policy-gradient": policy_gradient.VARIANTS,
@@ -65,8 +69,8 @@ def strategy_options(name: str, variant: str | None = None) -> dict[str, Maker]:
     Raises:
         SettingsError: there is no such strategy or variant.
     """
-    maker = entry_of("strategy", PROPOSERS, name)
-    options = inspect.signature(maker).parameters
+    maker = entry_of("strategy", PROPOSERS, name, NAMED)
+    options = {n: p for n, p in inspect.signature(maker).parameters.items() if p.kind is not p.VAR_KEYWORD}
     if name not in VARIANTS:
         return dict.fromkeys(options, maker)
     kind = variant_class(name, VARIANTS[name], variant or options["variant"].default)
@@ -79,8 +83,10 @@ def strategy_maker(spec: Spec) -> Maker:
     Raises:
         SettingsError: the name or an option is unknown.
     """
-    maker = entry_of("strategy", PROPOSERS, spec.name)
+    maker = entry_of("strategy", PROPOSERS, spec.name, NAMED)
     require_options("strategy", spec, maker, descriptions=_descriptions(spec))
+    if spec.name == OWN and code_of(spec) is None:
+        raise SettingsError(f"The strategy {OWN!r} is one of yours: give --strategy package.module:Class.")
     return maker
 
 
@@ -134,4 +140,6 @@ def make_sampler(
     tried = FirstChoices(first, space.distributions()) if first else None
     if spec.name in OPTUNA_SAMPLERS:
         return SeededSampler(strategy, seed, tried)
+    if isinstance(strategy, OwnStrategy):
+        rehearse(strategy, space.distributions())
     return StrategySampler(strategy, seed=seed, distributions=space.distributions(), first=tried)

@@ -30,7 +30,7 @@ from netwright.strategies.completion import COMPLETION, count_of, in_order_of_co
 from netwright.strategies.dimensions import value_at
 from netwright.strategies.first_choices import FirstChoices
 from netwright.strategies.scalarisation import equal_weights, weights_for
-from netwright.strategies.view import Distributions, View, dimension_of, dimensions_of
+from netwright.strategies.view import Distributions, View, dimension_of, dimensions_of, proposal_of
 
 VIEWS_KEPT = 4
 
@@ -148,7 +148,11 @@ class StrategySampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """The strategy's proposal for a trial. Its stamp is stored with the trial."""
+        """The strategy's proposal for a trial. Its stamp is stored with the trial.
+
+        Raises:
+            StrategyFailed: what it proposed is no choice.
+        """
         fixed = {name: _get_single_value(d) for name, d in search_space.items() if d.single()}
         free = {name: d for name, d in search_space.items() if name not in fixed}
         if not free:
@@ -166,7 +170,7 @@ class StrategySampler(BaseSampler):
             choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
             # Within the lock, so that the next thread to ask sees the stamp.
             study._storage.set_trial_system_attr(trial._trial_id, view.stamp_key, stamp)
-        return {**choice, **fixed}
+        return {**proposal_of(self._strategy, choice, free), **fixed}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -17,9 +17,10 @@ from optuna.distributions import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from netwright.errors import SettingsError
-from netwright.strategies.base import FIDELITY, Dimension, Observation, Stamp, Status, Strategy
+from netwright.errors import SettingsError, StrategyFailed
+from netwright.strategies.base import FIDELITY, Choice, Dimension, Observation, Stamp, Status, Strategy
 from netwright.strategies.fold import Fold
+from netwright.strategies.own import called
 from netwright.strategies.scalarisation import Ranges, counted_for_ranges, ranges_of, scalarised
 
 Distributions = Mapping[str, BaseDistribution]
@@ -116,6 +117,34 @@ class View:
         return Observation(trial.number, choice, reward, status, stamp, _fidelity(trial))
 
 
+def proposal_of(strategy: Strategy[Any], choice: Mapping[str, Any], distributions: Distributions) -> Choice:
+    """What a strategy proposed, in Python's own types. Optuna would draw a value that does not fit at random.
+
+    Args:
+        strategy: the strategy.
+        choice: its proposal.
+        distributions: of the dimensions, by name.
+
+    Raises:
+        StrategyFailed: a dimension has no value, or one that it does not have; or there is no such dimension.
+    """
+    who = f"strategy: {called(strategy)}"
+    if set(choice) != set(distributions):
+        wrong = sorted(set(choice) ^ set(distributions))
+        raise StrategyFailed(
+            f"{who} proposed {dict(choice)}; expected a value for each of {', '.join(distributions)}, and no other. "
+            f"See {', '.join(map(repr, wrong))}."
+        )
+    values: Choice = {}
+    for name, distribution in distributions.items():
+        if not _holds(distribution, choice[name]):
+            raise StrategyFailed(
+                f"{who} proposed {name} = {choice[name]!r}; expected a value of {distribution!r}."
+            )
+        values[name] = distribution.to_external_repr(distribution.to_internal_repr(choice[name]))
+    return values
+
+
 def _fidelity(trial: FrozenTrial) -> float | None:
     amount = trial.user_attrs.get(FIDELITY)
     return float(amount) if isinstance(amount, int | float) else None
@@ -124,7 +153,7 @@ def _fidelity(trial: FrozenTrial) -> float | None:
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
     try:
         return distribution._contains(distribution.to_internal_repr(value))
-    except ValueError:
+    except (TypeError, ValueError):
         return False
 
 

@@ -22,6 +22,7 @@ from netwright.runs.trials import ENDED, TrialRecord
 from netwright.runs.versions import RESUMED, version_facts
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
+from netwright.spec import title_of
 from netwright.tasks import TASKS
 
 WHOLE = "; the networks of the comparison are also trained on validation cases, so their curves there are not a test"
@@ -54,8 +55,8 @@ def facts_of(
             + (f"; {len(splits.left_out)} cases are left out" if splits.left_out else "")
             + (WHOLE if settings.train.cases == ON_ALL else ""),
         ),
-        ("search space", f"{settings.space.name}, {_choices(space)}"),
-        ("strategy", settings.strategy.name),
+        ("search space", f"{title_of(settings.space)}, {_choices(space)}"),
+        ("strategy", title_of(settings.strategy)),
         *_start_facts(settings),
         *(_trial_facts(settings, len(records)) if settings.supernet is None else one_shot_facts(settings)),
         (

@@ -26,7 +26,7 @@ from netwright.report.draw.strategy import strategy_sections
 from netwright.report.run import ReportedRun
 from netwright.report.sections import Page, Section, render_page
 from netwright.runs.data import RunData
-from netwright.runs.drawings import WITHOUT_DRAWINGS, lacks_drawings, space_to_show, study_to_show
+from netwright.runs.drawings import left_out, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import winner_folder
 from netwright.runs.trials import best_of, load_trials, record_of
@@ -100,7 +100,7 @@ def report_page(
         penalty=penalty_of(study),
         one_shot=path is not None,
     )
-    notes = (*notes_of(study, len(records)), *((WITHOUT_DRAWINGS,) if lacks_drawings(space) else ()))
+    notes = (*notes_of(study, len(records)), *left_out(settings, space))
     sections: tuple[Section, ...] = (
         *comparison_sections(comparison),
         *task.report_sections(run),
