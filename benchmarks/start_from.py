@@ -26,7 +26,7 @@ time.perf_counter = time.process_time
 import numpy as np
 
 from netwright.api import create_run
-from netwright.cli.options import read_label_map
+from netwright.cli.reading import read_label_map
 from netwright.files import write_json
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_run_data

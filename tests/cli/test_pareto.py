@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from netwright import open_run
+from netwright.cli.tables import end_lines
 from netwright.errors import RunError
+from netwright.planning.other_run import MOST, read_other_run
 from netwright.training.files import WEIGHTS
 from netwright_tests import LAYERS
 
@@ -58,6 +60,17 @@ def test_the_front_is_told_everywhere(front_run: Path, netwright: Command) -> No
         "front.csv",
     ):
         assert words in page
+
+
+def test_the_end_names_the_training_of_the_front_and_another_search_starts_from_it(front_run: Path) -> None:
+    run = open_run(front_run)
+    assert any(line.startswith(f"front    netwright train {front_run} --pareto") for line in end_lines(run))
+    front = [record.choice for record in run.pareto()]
+    choices = read_other_run(front_run).choices
+    assert choices[0] == front[0]
+    taken = min(len(front), MOST)
+    assert all(choice in front for choice in choices[:taken])
+    assert front[-1] in choices, "the other end of the front, too"
 
 
 def test_train_finishes_the_front_once(front_run: Path, workshop: Path, netwright: Command) -> None:

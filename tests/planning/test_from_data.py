@@ -330,6 +330,7 @@ def test_a_recipe_for_another_task_names_those_that_suit(
         (UserSettings(epochs=3, hours=1.0), "training.epochs was set"),
         (UserSettings(hours=1.0, assignments={"training.batch_size": 4}), "training.batch_size was set"),
         (UserSettings(assignments={"verdict.hours": 0}), "verdict.hours was set"),
+        (UserSettings(assignments={"space.channels": 8}), "space.channels was set"),
         (
             UserSettings(assignments={"objective.limits": ["parameters<=1e6", "dice>=0.5"]}),
             "the limit dice>=0.5 is on a metric",
@@ -364,6 +365,7 @@ def test_without_a_recipe_it_is_auto_where_that_suits(
         "preprocessing.size": [16, 16, 16],
         "machine.workers": 1,
         "objective.limits": ["parameters<=1e6"],
+        "space.fixed.width": 8,
     }
     users = [UserSettings(), UserSettings(hours=1.0, seed=3), UserSettings(assignments=given)]
     for user in users[:2]:

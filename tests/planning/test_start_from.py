@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,16 +16,19 @@ from safetensors.torch import load_file, save_file
 import tiny_networks
 from netwright.api import create_run, open_run
 from netwright.comparison.default_alone import space_alone
+from netwright.data.open import folds_any
 from netwright.data.samples.phantoms import write_sample
+from netwright.data.splits import FRACTIONS
 from netwright.errors import RunError, SettingsError, SettingsWarning
 from netwright.planning.context import Context
+from netwright.planning.other_run import read_other_run
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import PLAN, take_steps
-from netwright.planning.start_from import fitted_choice
+from netwright.planning.start_from import find_start, fitted_choice, leaks_of_folds
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.start import start_weights
 from netwright.searches.components import open_study
-from netwright.settings import parse_settings
+from netwright.settings import first_choices, parse_settings
 from netwright.spaces import make_space, network_builder
 
 SMALL = {"space.n": [1, 4], "space.p": [1, 3], "training.epochs": 1, "machine.workers": 1, "budget.trials": 1}
@@ -48,6 +52,20 @@ def more(tmp_path_factory, dataset):
         for kind in ("image", "label"):
             shutil.copy(dataset / old[kind], root / new[kind])
     return root
+
+
+def auto_started(own):
+    """The settings of a search with `auto` that began with the choice of another run."""
+    shape = {"channels": 1, "classes": 3, "size": [16, 16, 16]}
+    return {
+        "recipe": "auto",
+        "dataset": {"path": "."},
+        "strategy": {"name": "prior"},
+        "space": {"name": "encoder-decoder", **shape, "start": {"width": 48}},
+        "start_from": {"path": "other", "choices": [{"width": 48}], "own_start": own},
+        "race": {},
+        "budget": {"hours": 1},
+    }
 
 
 def started(run, dataset, recipe=None, small=SMALL, **settings):
@@ -160,6 +178,45 @@ def test_cases_that_both_know_are_told_where_the_parts_are_given(finished_run, d
     assert [text for text in draft.start_from.told if text.startswith("Leak")] == leaks
 
 
+def test_leaks_of_other_parts_are_told_again(finished_run, dataset, tmp_path):
+    """Those of the folds of a cross-validation, which repeat the first one, and of all folds together."""
+    theirs = open_run(finished_run).folder.splits()
+    seen = [*theirs.training, *theirs.validation]
+    files = [tmp_path / "one.json", tmp_path / "other.json"]
+    for count, file in zip((1, 3), files, strict=True):
+        test = seen[:count]
+        val, *train = [*seen[count:], *theirs.test]
+        file.write_text(json.dumps({"training": train, "validation": [val], "test": test}))
+    first, _, leaks = started(finished_run, dataset, **{"dataset.split_file": str(files[0])})
+    user = UserSettings(assignments={"dataset.split_file": str(files[1])}, repeat=first.finished())
+    draft, context = first_draft(dataset, None, user), Context(user)
+    with pytest.warns(SettingsWarning) as warned:
+        take_steps(draft, context, *PLAN)
+    assert any("Leak: 3 of the 3 test cases" in str(one.message) for one in warned)
+    told = [words for words in draft.start_from.told if words.startswith("Leak")]
+    assert told[0].startswith("Leak: 3 of the 3 test cases")
+    assert leaks[0].startswith("Leak: 1 of the 1 test cases")
+    assert leaks[0] not in told
+    other, folds = read_other_run(finished_run), folds_any(context.dataset, 2, 0, FRACTIONS)
+    words = f"over all folds, {len(seen)} of the {len(context.dataset.names)} test cases"
+    assert words in leaks_of_folds(context.dataset, other, folds)
+    assert leaks_of_folds(context.dataset, other, [theirs]) is None
+
+
+@pytest.mark.parametrize("own", [None, {"width": 24}])
+def test_a_repeated_run_that_had_started_elsewhere_leaves_that_behind(own, tmp_path):
+    """Its own start is that which it would have had without the other run."""
+    save_file({"x": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    repeated = parse_settings(auto_started(own))
+    user = UserSettings(
+        assignments={"start_from.path": str(tmp_path / "weights.safetensors")}, repeat=repeated
+    )
+    draft = first_draft(tmp_path, None, user)
+    find_start(draft, Context(user))
+    assert draft.space.options["start"] == own
+    assert not first_choices(draft.start_from)
+
+
 def test_a_run_whose_data_is_gone_is_compared_by_names(finished_run, dataset, tmp_path):
     moved = shutil.copytree(finished_run, tmp_path / "moved")
     settings = yaml.safe_load((moved / "run.yaml").read_text())
@@ -245,19 +302,7 @@ def test_numbers_beyond_the_bounds_are_moved_to_them():
 @pytest.mark.parametrize("own", [None, {"width": 24}])
 def test_the_default_alone_is_the_one_without_the_other_run(own):
     """Unless the user says so, it is what one has without the other run: the usual start, or that of the user."""
-    values = {
-        "recipe": "auto",
-        "dataset": {"path": "."},
-        "strategy": {"name": "prior"},
-        "space": {
-            "name": "encoder-decoder",
-            "channels": 1,
-            "classes": 3,
-            "size": [16, 16, 16],
-            "start": {"width": 48},
-        },
-        "start_from": {"path": "other", "choices": [{"width": 48}], "own_start": own},
-    }
+    values = auto_started(own)
     settings = parse_settings(values)
     space = make_space(settings.space)
     assert space.starting_choice()["width"] == 48

@@ -11,17 +11,19 @@ from pathlib import Path
 
 from netwright.api import create_run
 from netwright.api.run import Run
+from netwright.data.base import AnyDataset
 from netwright.data.checked_parts import given_parts
 from netwright.data.open import folds_any
 from netwright.data.split_file import read_split_file
 from netwright.data.splits import Splits
-from netwright.errors import DatasetWarning, RunError, SettingsError
+from netwright.errors import DatasetWarning, RunError, SettingsError, SettingsWarning
 from netwright.files import read_json, write_json, write_text
 from netwright.models.store import join_folds, load_trained, saved_task
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.recipe import first_draft
 from netwright.planning.resolve import Chapter, take_steps
+from netwright.planning.start_from import leaks_of_folds
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, open_run_data
 from netwright.runs.folder import RunFolder
@@ -63,7 +65,11 @@ def create_first_fold(
             f"verdict.hours=0 (--verdict-hours) leaves out the training after the search, but the networks of "
             f"{count} --folds are those that it makes. Give it some hours, or leave it out."
         )
-    folds = _folds(draft, count)
+    own = open_own(draft)
+    folds = _folds(draft, own, count)
+    leak = None if context.other is None else leaks_of_folds(own, context.other, folds)
+    if leak is not None:
+        warnings.warn(leak, SettingsWarning, stacklevel=3)
     try:
         parts_file(root, 1).parent.mkdir(parents=True)
         for number, parts in enumerate(folds, 1):
@@ -78,8 +84,8 @@ def create_first_fold(
         raise
 
 
-def _folds(draft: Draft, count: int) -> tuple[Splits, ...]:
-    dataset, path = open_own(draft), draft.dataset.split_file
+def _folds(draft: Draft, dataset: AnyDataset, count: int) -> tuple[Splits, ...]:
+    path = draft.dataset.split_file
     if path is None:
         return folds_any(dataset, count, draft.seed, draft.split)
     file = read_split_file(path.expanduser(), draft.dataset.fold)

@@ -61,6 +61,8 @@ def _use_lines(run: Any) -> Iterator[str]:
             return
         else:
             root = Path(where)
+    if run.settings.objective.several:
+        yield f"front    {command('train', root, '--pareto')}   trains the other networks of the front"
     yield f"use it   {command('predict', root, '/path/to/images', '-o', output_folder(run.settings))}"
 
 

@@ -12,6 +12,7 @@ from netwright.files import read_json
 from netwright.models.store import ARCHITECTURE, ENSEMBLE, FOLDS
 from netwright.runs.candidates import candidates_of
 from netwright.runs.folder import RunFolder, open_run_folder
+from netwright.runs.front import front_of
 from netwright.runs.results import winner_folder
 from netwright.runs.status import FINISHED
 from netwright.runs.trials import TrialRecord, load_trials, record_of
@@ -32,7 +33,8 @@ class OtherRun:
     Args:
         folder: of the run.
         settings: of the run.
-        choices: its best ones, the best first, each with the values that its space had fixed.
+        choices: its best ones, the best first, each with the values that its space had fixed; with several objectives
+            those of its Pareto front.
         weights: the file with the weights of the best one's network; None: the run has none.
     """
 
@@ -68,6 +70,7 @@ def read_other_run(root: Path) -> OtherRun:
         )
     trained = _ranked([record_of(trial) for trial in load_trials(folder)], race=settings.race is not None)
     chosen = _winners_choice(folder)
+    trained = [*_spread(front_of(trained, settings.objective)), *trained]
     trained.sort(key=lambda record: record.choice != chosen)  # the winner first, the others as they are
     if not trained:
         raise SettingsError(f"--start-from {root}: the run has no trained network. Name another run.")
@@ -89,6 +92,13 @@ def _ranked(records: list[TrialRecord], *, race: bool) -> list[TrialRecord]:
         records = [record for record in latest if record is not None]
     scored = [r for r in records if r.reward is not None and r.choice and r.cached_from is None]
     return sorted(scored, key=lambda record: (-(record.reward or 0.0), record.number))
+
+
+def _spread(front: list[TrialRecord]) -> list[TrialRecord]:
+    """At most `MOST` networks of a Pareto front, from one end to the other at even distances."""
+    if len(front) <= MOST:
+        return front
+    return [front[round(step * (len(front) - 1) / (MOST - 1))] for step in range(MOST)]
 
 
 def _winners_choice(folder: RunFolder) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from netwright.planning.user_settings import UserSettings
 from netwright.recipes import RECIPES, find_recipe
 from netwright.runs.folder import open_run_folder
 from netwright.settings.old_names import warn_of_old_names
+from netwright.spaces import SPACES, filled_in_options
 from netwright.spaces.kinds import KINDS
 from netwright.tasks import TASKS
 
@@ -90,6 +92,8 @@ def _begin_with(dataset: Path, recipe: str | None, user: UserSettings) -> dict[s
     values["preprocessing"]["ct_intensities"] = None  # perhaps of cases that are for testing now
     if not user.user_set().isdisjoint({"space.network", "space.code"}):
         values["space"].pop("folder", None)  # that of another network
+    if "strategy.code" in user.user_set():
+        values["strategy"] = {"name": values["strategy"]["name"]}  # the rest is of another class
     return values
 
 
@@ -121,7 +125,7 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     published = TASKS[task].recipe(dimensions)
     if TASKS[task].networks not in RECIPES[AUTO].spaces:
         return published
-    reason = _reason_for_published(user)
+    reason = _reason_for_published(user, RECIPES[AUTO].spaces[TASKS[task].networks])
     if reason is None:
         return AUTO
     other = "" if asks_for_front(user) else f" For trainings that go on, give --recipe {AUTO}."
@@ -129,10 +133,10 @@ def _suitable_recipe(dataset: Path, user: UserSettings) -> str:
     return published
 
 
-def _reason_for_published(user: UserSettings) -> str | None:
+def _reason_for_published(user: UserSettings, space: str) -> str | None:
     """What the user set that `auto` does not have; None: nothing.
 
-    That is several objectives, a setting of `PUBLISHED`, or a limit on a metric.
+    That is several objectives, a setting of `PUBLISHED` that is no option of its space, or a limit on a metric.
     """
     if asks_for_front(user):
         return "there are several objectives"
@@ -140,8 +144,13 @@ def _reason_for_published(user: UserSettings) -> str | None:
     for limit in limits if isinstance(limits, list | tuple) else ():
         if read_limit(str(limit)).name not in COSTS:
             return f"the limit {limit} is on a metric"
+    own = inspect.signature(SPACES[space]).parameters.keys() - filled_in_options(space)
     given = sorted(
-        name for name in user.user_set() for table in PUBLISHED if f"{name}.".startswith(f"{table}.")
+        name
+        for name in user.user_set()
+        for table in PUBLISHED
+        if f"{name}.".startswith(f"{table}.")
+        and not (table == "space" and name.partition(".")[2].partition(".")[0] in own)
     )
     return f"{given[0]} was set" if given else None
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
+from netwright.data.base import AnyDataset
 from netwright.data.given_parts import GivenParts
-from netwright.data.splits import FRACTIONS, PARTS, Part, draw_groups
-from netwright.errors import SettingsError, SettingsWarning
+from netwright.data.splits import FRACTIONS, PARTS, Part, Splits, draw_groups
+from netwright.errors import RunError, SettingsError, SettingsWarning
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
 from netwright.planning.other_run import OtherRun, read_other_run
-from netwright.runs.data import known_cases
+from netwright.runs.data import KnownCases, known_cases
 from netwright.runs.start import digest_of, found_again
 from netwright.spaces import make_space, space_maker
 from netwright.spaces.base import Layered
@@ -32,6 +33,7 @@ SUFFIX = Path(WEIGHTS).suffix
 ALIKE = 0.03
 """Voxels whose edges differ by less than this share are taken for the same."""
 PATH = "start_from.path"
+LEAK = "Leak: "
 
 
 def find_start(draft: Draft, context: Context) -> None:
@@ -58,6 +60,7 @@ def find_start(draft: Draft, context: Context) -> None:
         )
     path = draft.start_from.path.expanduser().absolute()
     draft.change({PATH: str(path)})
+    _drop_earlier(draft, context)
     if path.is_dir():
         context.other = read_other_run(path)
     elif path.suffix != SUFFIX or not path.is_file():
@@ -71,6 +74,17 @@ def find_start(draft: Draft, context: Context) -> None:
             "safetensors.torch.save_file(network.state_dict(), path) writes weights; pickled objects are never read, "
             "since they can run code."
         )
+
+
+def _drop_earlier(draft: Draft, context: Context) -> None:
+    """Drop what a run to be repeated had taken over from another one: this search starts from something else."""
+    repeated = context.user.repeat
+    earlier = None if repeated is None else repeated.start_from
+    if earlier is None:
+        return
+    if "start" in draft.space.options and "space.start" not in draft.user_set:
+        draft.change({"space.start": earlier.own_start})
+    draft.change({"start_from.choices": [], "start_from.file": None, "start_from.digest": None})
 
 
 def keep_parts(draft: Draft, context: Context) -> None:
@@ -129,7 +143,10 @@ def take_over(draft: Draft, context: Context) -> None:
         SettingsError: nothing fits.
     """
     start, other = draft.start_from, context.other
-    if start is None or (other is None and context.repeats and PATH not in draft.user_set):
+    if start is None:
+        return
+    if other is None and context.repeats and PATH not in draft.user_set:
+        _tell_leaks_again(draft, context)
         return
     told: list[str] = []
     own = draft.space.options.get("start")
@@ -140,10 +157,48 @@ def take_over(draft: Draft, context: Context) -> None:
     if start.weights or other is None:
         told += _take_weights(draft, context, file)
     told += _preparation_words(draft, other)
-    leaks = list(_leak_words(context)) if other is not None else [_unknown_cases()]
+    _tell(draft, told, list(_leak_words(context)) if other is not None else [_unknown_cases()])
+
+
+def _tell(draft: Draft, told: list[str], leaks: list[str]) -> None:
     for leak in leaks:
-        warnings.warn(leak, SettingsWarning, stacklevel=4)
+        warnings.warn(leak, SettingsWarning, stacklevel=5)
     draft.change({"start_from.told": [*told, *leaks]})
+
+
+def _tell_leaks_again(draft: Draft, context: Context) -> None:
+    """Tell the leaks of a run that repeats another one: it may have other parts, as the folds of a cross-validation.
+
+    Where the run that both started from is gone, what was told of the first stays.
+    """
+    start = draft.start_from
+    if start is None or start.path is None or not start.path.is_dir():
+        return
+    try:
+        context.other = other = read_other_run(start.path)
+    except (RunError, SettingsError):
+        return
+    context.known = known_cases(context.dataset, other.settings, other.folder.splits())
+    _tell(draft, [words for words in start.told if not words.startswith(LEAK)], list(_leak_words(context)))
+
+
+def leaks_of_folds(dataset: AnyDataset, other: OtherRun, folds: Iterable[Splits]) -> str | None:
+    """Which test cases of a cross-validation another run has seen, in words; None: none of them.
+
+    Args:
+        dataset: that is divided.
+        other: the run that all folds start from.
+        folds: the parts of each.
+    """
+    known = known_cases(dataset, other.settings, other.folder.splits())
+    tested = {name for fold in folds for name in fold.test}
+    seen = _seen(known, dataset.groups, tested)
+    if not seen:
+        return None
+    return (
+        f"{LEAK}over all folds, {len(seen)} of the {len(tested)} test cases are training or validation cases of "
+        f"{other.name}, or of their patients: the test is too good. Each fold tells its own"
+    )
 
 
 def _take_choices(draft: Draft, other: OtherRun) -> Iterable[str]:
@@ -301,23 +356,27 @@ def _leak_words(context: Context) -> Iterable[str]:
     other, known, splits = context.other, context.known, context.splits
     assert other is not None
     assert known is not None
-    seen = {name for name, part in known.parts.items() if part != "test"}
-    groups = context.dataset.groups
-    patients = {groups[name] for name in seen if name in groups}
-    tested = {name for name in splits.test if name in seen or groups.get(name) in patients}
+    tested = _seen(known, context.dataset.groups, splits.test)
     learned = {*splits.training, *splits.validation}
     reverse = {name for name, part in known.parts.items() if part == "test"} & learned
     by = " by name" if known.by_name else ""
     if tested:
         yield (
-            f"Leak: {len(tested)} of the {len(splits.test)} test cases are{by} training or validation cases of "
+            f"{LEAK}{len(tested)} of the {len(splits.test)} test cases are{by} training or validation cases of "
             f"{other.name}, or of their patients: the test is too good. Give these cases to training (--split-file)"
         )
     if reverse:
         yield (
-            f"Leak: {len(reverse)} test cases of {other.name} are{by} training or validation cases here: they no "
+            f"{LEAK}{len(reverse)} test cases of {other.name} are{by} training or validation cases here: they no "
             "longer test what this run finds"
         )
+
+
+def _seen(known: KnownCases, groups: Mapping[str, str], tested: Iterable[str]) -> set[str]:
+    """Test cases that another run was trained or validated on, or whose patients it was."""
+    seen = {name for name, part in known.parts.items() if part != "test"}
+    patients = {groups[name] for name in seen if name in groups}
+    return {name for name in tested if name in seen or groups.get(name) in patients}
 
 
 def _unknown_cases() -> str:

@@ -16,7 +16,9 @@ from netwright.settings.fields import SettingField, setting_fields
 from netwright.settings.old_names import rename_assignments, rename_settings
 
 _COMPONENTS = (("space",), ("strategy",))
-_OPEN_TABLES = (*_COMPONENTS, ("space", "values"), ("objective", "costs"), ("supernet", "space"))
+_OF_DIMENSIONS = (("space", "values"), ("space", "fixed"), ("space", "start"))
+"""Options of spaces with an entry for some of the dimensions."""
+_OPEN_TABLES = (*_COMPONENTS, *_OF_DIMENSIONS, ("objective", "costs"), ("supernet", "space"))
 """Tables that take any name; their makers check the names later."""
 _OPTIONAL_TABLES = (
     ("slices",),
@@ -24,7 +26,7 @@ _OPTIONAL_TABLES = (
     ("supernet",),
     ("race",),
     ("start_from",),
-    ("space", "values"),
+    *_OF_DIMENSIONS,
     ("training", "early"),
     ("training", "augmentation"),
 )

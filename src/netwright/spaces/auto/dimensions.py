@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -99,7 +100,7 @@ def started(table: Table, start: object) -> dict[str, Dimension]:
     changed = dict(table)
     for name, value in start.items():
         if name not in table:
-            raise SettingsError(f"start: there is no dimension {name!r}. There are: {', '.join(table)}.")
+            raise _unknown("start", name, table)
         dimension = table[name]
         bounds, moved = dimension.distribution, value
         if isinstance(bounds, IntDistribution) and type(value) is int:
@@ -163,6 +164,12 @@ def require_fixed(table: Table, fixed: object) -> None:
         raise SettingsError(f"fixed: expected a value for each named dimension, got {fixed!r}.")
     for name, value in fixed.items():
         if name not in table:
-            raise SettingsError(f"fixed: there is no dimension {name!r}. There are: {', '.join(table)}.")
+            raise _unknown("fixed", name, table)
         if not table[name].allows(value):
             raise SettingsError(f"fixed.{name}: expected {table[name].words()}, got {value!r}.")
+
+
+def _unknown(option: str, name: str, table: Table) -> SettingsError:
+    near = difflib.get_close_matches(name, table, n=1)
+    advice = f"Did you mean {near[0]}? " if near else ""
+    return SettingsError(f"{option}: there is no dimension {name!r}. {advice}There are: {', '.join(table)}.")
