@@ -116,6 +116,7 @@ def options() -> dict[str, Any]:
         prefix + name: _plain_list(parameter.default)
         for prefix, maker in OPTIONS_OF
         for name, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
     }
 
 
