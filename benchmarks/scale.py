@@ -110,10 +110,12 @@ def _told(study: optuna.Study, trial: optuna.Trial) -> float:
 def print_utilisation(names: list[str], workers: list[int], trials: int) -> None:
     """Prints a line for each strategy and number of workers."""
     print(f"{'':26}{'workers':>8}{'as asked':>10}{'in rounds':>11}{'ask + tell, ms':>16}{'driver busy':>13}")
+    in_rounds = {
+        count: simulate("random", count, min(trials, 20 * count), 0, rounds=True) for count in workers
+    }
     for name in names:
         for count in workers:
-            asked = simulate(name, count, trials, seed=0)
-            rounds = simulate("random", count, min(trials, 20 * count), seed=0, rounds=True)
+            asked, rounds = simulate(name, count, trials, seed=0), in_rounds[count]
             print(
                 f"{name:26}{count:8}{asked.utilisation:10.1%}{rounds.utilisation:11.1%}"
                 f"{asked.milliseconds:16.2f}{asked.driver:13.1%}",

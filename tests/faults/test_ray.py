@@ -68,6 +68,7 @@ def test_what_is_killed_on_ray_costs_nothing(
             cluster.kill(chance.choice(cluster.nodes))
             kept = finished_trials(folder)
             fleet.finish(driver)
+            assert "[state-dump]" not in fleet.said(driver)
             cluster.add_node()
         else:
             kill(driver)
@@ -89,6 +90,7 @@ def test_a_search_whose_head_is_killed_says_so_and_goes_on_in_another_cluster(
             kept = finished_trials(folder)
             if fleet.finish(driver, REFUSED) == REFUSED:
                 said = fleet.said(driver)
+                assert "[state-dump]" not in said
                 assert "Ray cluster" in said
                 assert "Start Ray" in said
         with ray_cluster(nodes=1) as cluster:

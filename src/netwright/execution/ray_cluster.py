@@ -23,6 +23,10 @@ ANSWER_SECONDS = 10.0
 """A head node takes a connection within this time. Ray itself would try for minutes, and then end the program."""
 USAGE = "RAY_USAGE_STATS_ENABLED"
 """Ray's own environment variable: whether it tells its makers of its use. It does not, unless the user has set this."""
+SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
+"""Ray's own environment variable: which messages of a cluster it does not print in our output. It is read once."""
+_DUMP = "Raylet is terminated"
+"""So begins twenty lines of a node's inner state (``[state-dump]``). What is lost is told by us, and by another message."""
 _STORE_BYTES = 80 * 2**20
 """The smallest object store that Ray allows. Data is read from files, so nothing large is ever put there."""
 _MB = 1e6
@@ -34,6 +38,7 @@ def require_ray() -> Any:
     Raises:
         SettingsError: it is not installed.
     """
+    os.environ.setdefault(SKIPPED, _DUMP)
     try:
         import ray
     except ImportError as error:

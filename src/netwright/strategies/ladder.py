@@ -95,10 +95,9 @@ def untried(draw: Callable[[int], Levels], tried: GrowingSet[bytes], pending: Se
         tried: the `key_of` levels that were trained.
         pending: stamps with ``levels``.
     """
-    running = {key_of(np.array(stamp["levels"])) for stamp in pending}
+    running = [stamp["levels"] for stamp in pending]
     for number in range(TRIES):
         levels = draw(number)
-        key = key_of(levels)
-        if key not in tried and key not in running:
+        if key_of(levels) not in tried and levels.tolist() not in running:
             break
     return levels

@@ -33,6 +33,7 @@ from netwright.strategies.scalarisation import equal_weights, weights_for
 from netwright.strategies.view import Distributions, View, dimension_of, dimensions_of, proposal_of
 
 VIEWS_KEPT = 4
+_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
 def sampler(
@@ -165,9 +166,10 @@ class StrategySampler(BaseSampler):
             view = ledger.view(free, self._strategy, study.directions)
             weights = weights_for(len(study.directions), self._seed, trial.number)
             state = view.state(ledger.finished, weights)
-            pending = [view.stamp(other) for other in ledger.unfinished() if other.number != trial.number]
+            others = (other for other in ledger.unfinished() if other._trial_id != trial._trial_id)
+            pending = [stamp for other in others if (stamp := view.stamp(other)) is not None]
             rng = np.random.default_rng([self._seed, trial.number])
-            choice, stamp = self._strategy.ask(state, rng, [stamp for stamp in pending if stamp is not None])
+            choice, stamp = self._strategy.ask(state, rng, pending)
             # Within the lock, so that the next thread to ask sees the stamp.
             study._storage.set_trial_system_attr(trial._trial_id, view.stamp_key, stamp)
         return {**proposal_of(self._strategy, choice, free), **fixed}
@@ -212,7 +214,8 @@ class _Ledger:
         self.finished: list[FrozenTrial] = []
         self._completed = 0
         self._scanned = 0
-        self._unfinished: dict[int, FrozenTrial] = {}  # by index in the storage's list
+        self._trials: list[FrozenTrial] = []  # as the storage listed them last
+        self._unfinished: list[int] = []  # indices in that list
         self._last: tuple[int, FrozenTrial] | None = None  # one finished trial and its index
         self._shared: dict[str, BaseDistribution] | None = None
         self._views: list[View] = []
@@ -221,12 +224,12 @@ class _Ledger:
         """Take in all trials of the study, as the storage lists them."""
         if not self._continues(trials):
             self._clear()
-        looked_at = [(index, trials[index]) for index in self._unfinished]
-        new = trials[self._scanned :]  # once: other threads may add to the list of a storage in memory
-        looked_at += enumerate(new, start=self._scanned)
-        self._scanned += len(new)
-        fresh = [(index, trial) for index, trial in looked_at if trial.state.is_finished()]
-        self._unfinished = {index: trial for index, trial in looked_at if not trial.state.is_finished()}
+        count = len(trials)  # once: other threads may add to the list of a storage in memory
+        indices = [*self._unfinished, *range(self._scanned, count)]
+        fresh = [(index, trial) for index in indices if (trial := trials[index]).state not in _UNFINISHED]
+        done = {index for index, _ in fresh}
+        self._unfinished = [index for index in indices if index not in done] if done else indices
+        self._trials, self._scanned = trials, count
         if fresh:
             self._last = fresh[-1]
             self._insert([trial for _, trial in fresh])
@@ -238,7 +241,7 @@ class _Ledger:
 
     def unfinished(self) -> list[FrozenTrial]:
         """The trials that are running or waiting."""
-        return list(self._unfinished.values())
+        return [self._trials[index] for index in self._unfinished]
 
     def shared_distributions(self) -> dict[str, BaseDistribution]:
         """The distributions that all finished trials with parameters share (without failed ones), sorted by name."""

@@ -55,7 +55,7 @@ class View:
 
     def stamp(self, trial: FrozenTrial) -> Stamp | None:
         """The strategy's own stamp on a trial."""
-        return trial.system_attrs.get(self.stamp_key)
+        return trial._system_attrs.get(self.stamp_key)
 
     def rewind(self, count: int) -> None:
         """Take back all trials from index ``count`` on, see `Fold.rewind`."""
