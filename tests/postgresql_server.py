@@ -15,17 +15,23 @@ from processes import run
 PASSWORD = "not for others"
 _DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 _NOBODY = 65534
-QUICK = "-c fsync=off -c shared_buffers=16MB -c max_connections=50"
+QUICK = "-c fsync=off -c shared_buffers=16MB"
+CONNECTIONS = 50
 
 
 class PostgreSQL:
     """A server with the user ``netwright``, who needs `PASSWORD`, and with a database for each test.
 
     The server refuses to run as root, so it then runs as the user nobody.
+
+    Args:
+        programs: the folder of its programs.
+        connections: how many it allows.
     """
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, connections: int = CONNECTIONS) -> None:
         self._programs = programs
+        self._options = f"{QUICK} -c max_connections={connections}"
         self._root = Path(tempfile.mkdtemp(prefix="netwright-postgresql-"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -69,7 +75,7 @@ class PostgreSQL:
 
     def start(self) -> None:
         """Starts the server, and waits until it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._root} {QUICK}"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self._root} {self._options}"
         self._call("pg_ctl", "start", "-w", "-s", "-D", self._data, "-o", options, "-l", self._root / "log")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -104,8 +110,8 @@ class PostgreSQL:
         shutil.rmtree(self._root)
 
 
-def started_server() -> PostgreSQL:
-    """A new server. Where there is none to start, the test is skipped."""
+def started_server(connections: int = CONNECTIONS) -> PostgreSQL:
+    """A new server that allows so many connections. Where there is none to start, the test is skipped."""
     found = shutil.which("initdb", path=os.pathsep.join([os.environ["PATH"], *map(str, _DEBIAN)]))
     if found is None:
         pytest.skip("there is no PostgreSQL server: install Debian's package postgresql")
@@ -114,4 +120,4 @@ def started_server() -> PostgreSQL:
         pytest.skip(
             "the PostgreSQL server does not run as root, and there is no setpriv to start it as nobody"
         )
-    return PostgreSQL(Path(found).resolve().parent)
+    return PostgreSQL(Path(found).resolve().parent, connections)

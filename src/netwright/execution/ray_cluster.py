@@ -26,7 +26,7 @@ USAGE = "RAY_USAGE_STATS_ENABLED"
 SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
 """Ray's own environment variable: which messages of a cluster it does not print in our output. It is read once."""
 _DUMP = "Raylet is terminated"
-"""So begins twenty lines of a node's inner state (``[state-dump]``). What is lost is told by us, and by another message."""
+"""So begin twenty lines of a node's inner state (``[state-dump]``). Another message says that it was lost."""
 _STORE_BYTES = 80 * 2**20
 """The smallest object store that Ray allows. Data is read from files, so nothing large is ever put there."""
 _MB = 1e6
