@@ -6,7 +6,7 @@ Nothing else asks which task it is. A dataset, prepared data and a saved network
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -88,17 +88,34 @@ class SavedNetwork:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """A step before or after an exported network, as a graph of ONNX.
+
+    Args:
+        inputs: their types (`onnx_ir.DataType`) and shapes, by name. A name stands for a length that is free.
+        outputs: their names.
+        build: gives the outputs for an `onnxscript.OpBuilder` and the inputs.
+    """
+
+    inputs: Mapping[str, tuple[Any, tuple[int | str, ...]]]
+    outputs: tuple[str, ...]
+    build: Callable[..., Sequence[Any]]
+
+
+@dataclass(frozen=True)
 class InferenceScript:
     """A script that uses an exported network as `Predictor.predict` does, without netwright.
 
     Args:
         template: its template below `netwright.tasks`.
         values: what it must know besides the description of the network, plain values.
+        graphs: what goes before and after the network, by the name of its file.
         lacks: what it does not do, a sentence each.
     """
 
     template: str
     values: Mapping[str, Any]
+    graphs: Mapping[str, Graph]
     lacks: tuple[str, ...] = ()
 
 

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from imagecodecs import png_encode
 from PIL import Image
 from torch import Tensor, nn
 
@@ -234,13 +235,16 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
     steps = {"size": (16, 16, 1), "spacing": (1, 1, 1)}
     shape = {"size": [16, 16], "slice_axis": 2}
     jobs, pairs = [], []
-    for channels, kinds in ((1, ("L", "LA", "I;16", "1", "turned")), (3, ("RGB", "RGBA", "P"))):
+    for channels, kinds in (
+        (1, ("L", "LA", "I;16", "1", "turned", "deep grey")),
+        (3, ("RGB", "RGBA", "P", "deep colours")),
+    ):
         names = ["grey"] if channels == 1 else ["red", "green", "blue"]
         architecture = {**shape, "channels": channels, "channel_names": names}
         predictor, saved = segmenter(tmp_path, steps, architecture)
         export = exported(predictor.network, saved, tmp_path / str(channels))
         for kind in kinds:
-            image = picture(tmp_path / f"{channels}-{kind.replace(';', '')}.png", kind)
+            image = picture(tmp_path / f"{channels}-{kind.replace(';', '').replace(' ', '-')}.png", kind)
             (ours,) = predictor.predict(image, tmp_path / "ours")
             theirs = tmp_path / f"theirs-{image.name}"
             jobs.append((export / "infer.py", [image, theirs]))
@@ -258,13 +262,16 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
 
 
 def picture(path: Path, kind: str = "RGB", size: tuple[int, int] = (21, 27)) -> Path:
-    """Noise in one of Pillow's modes, with a bright field."""
+    """Noise in one of Pillow's modes, or of 16 bits with opacity, with a bright field."""
     pixels = RANDOM.integers(0, 160, (*size, 4), dtype=np.uint8)
     pixels[4:12, 5:20] += 90
     if kind == "turned":
         tags = Image.Exif()
         tags[0x0112] = 6
         Image.fromarray(pixels[..., 0]).save(path, exif=tags)
+    elif kind.startswith("deep"):
+        whole = pixels.astype(np.uint16) * 257 + RANDOM.integers(0, 256, pixels.shape, dtype=np.uint16)
+        path.write_bytes(png_encode(whole[..., 2:].copy() if kind == "deep grey" else whole))
     elif kind == "I;16":
         Image.fromarray(pixels[..., 0].astype(np.uint16) * 250).save(path)
     else:
@@ -281,12 +288,27 @@ PREPARATION = {
 }
 
 
-def pictured(folder: Path, task: str, architecture: Mapping[str, Any], network: nn.Module) -> Any:
-    """A predictor of a task for pictures, the script of its export, and jobs for nothing yet."""
+DEEP = {
+    **PREPARATION,
+    "depth": "uint16",
+    "means": [2e4, 2.5e4, 3e4],
+    "stds": [1.2e4, 1.3e4, 1.4e4],
+    "settings": {"size": [12, 16], "fit": "stretch"},
+}
+
+
+def pictured(
+    folder: Path, task: str, architecture: Mapping[str, Any], network: nn.Module, like: Path | None = None
+) -> Any:
+    """A predictor of a task for pictures, and the script of its export.
+
+    ``like``: an export of the same network for pictures of 8 bits; these are of 16.
+    """
     described = {"task": task, "channels": 3, "size": [12, 16], **architecture}
-    saved = SavedNetwork(folder, described, PREPARATION)
+    saved = SavedNetwork(folder, described, PREPARATION if like is None else DEEP)
     predictor = TASKS[task].predictor(network.eval(), saved, "cpu")
-    return predictor, exported(network, saved, folder / task) / "infer.py"
+    target = folder / (task if like is None else f"{task}-deep")
+    return predictor, exported(network, saved, target, like) / "infer.py"
 
 
 def sorter(outputs: int) -> nn.Module:
@@ -314,6 +336,9 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     Image.fromarray(mask).save(drawn / "one.png")
     labels = ["bars", "disc", "noise"]
     classes, class_script = pictured(tmp_path, "classification", {"class_names": labels}, sorter(3))
+    deeper, deep_script = pictured(
+        tmp_path, "classification", {"class_names": labels}, sorter(3), class_script.parent
+    )
     write_json(tmp_path / "thresholds.json", {"values": [0.4, 0.5, 0.6], "chosen": True})
     several, several_script = pictured(tmp_path, "multilabel", {"label_names": labels}, sorter(3))
     restored, restored_script = pictured(
@@ -323,6 +348,10 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
         (class_table,) = classes.predict(pictures, tmp_path / "classes")
     with pytest.warns(DatasetWarning, match="torn"):
         (label_table,) = several.predict(pictures, tmp_path / "labels")
+    for kind in ("RGB", "deep colours", "deep grey", "I;16"):
+        (tmp_path / "of 16 bits").mkdir(exist_ok=True)
+        picture(tmp_path / "of 16 bits" / f"{kind.replace(';', ' ')}.png", kind)
+    (deep_table,) = deeper.predict(tmp_path / "of 16 bits", tmp_path / "deeper")
     (restored_picture,) = restored.predict(one, tmp_path / "restored", masks=drawn)
     before = one.read_bytes()
     deep = Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000)
@@ -335,6 +364,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
             (restored_script, [one, drawn / "one.png", one]),
             (class_script, [tmp_path / "deep.png", tmp_path / "deep.csv"]),
             (class_script, [pictures, tmp_path / "classes.csv"]),
+            (deep_script, [tmp_path / "of 16 bits", tmp_path / "deeper.csv"]),
             (several_script, [pictures, tmp_path / "labels.csv"]),
             (restored_script, [one, drawn / "one.png", tmp_path / "restored.png"]),
         ],
@@ -345,7 +375,8 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     assert said.count("torn.png is left out: ") == 2
     assert "deep.csv was not written: no picture could be used" in said
     assert not (tmp_path / "deep.csv").exists()
-    for ours, theirs, first in ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1)):
+    tables = ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1), (deep_table, "deeper.csv", 2))
+    for ours, theirs, first in tables:
         wanted, given = rows(ours), rows(tmp_path / theirs)
         assert len(wanted) == 5
         assert [row[:first] for row in wanted] == [row[:first] for row in given]
@@ -354,6 +385,13 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     wanted, given = (np.asarray(Image.open(at), int) for at in (restored_picture, tmp_path / "restored.png"))
     assert abs(wanted - given).max() <= 1
     assert (wanted != given).mean() < 0.01
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_the_script_for_volumes_is_a_page(tmp_path: Path, name: str) -> None:
+    _, saved = segmenter(tmp_path, *VOLUMES[name])
+    write_use(saved, describe_use(TASKS["segmentation"], saved), tmp_path)
+    assert len((tmp_path / "infer.py").read_text().splitlines()) <= 60
 
 
 class Branching(nn.Module):
@@ -410,7 +448,7 @@ def test_a_run_is_exported_and_checked_on_its_cases(old_runs: Path) -> None:
     assert "exported   marl-onnx" in lines
     assert any(line.startswith("checked    on 6 real images; outputs differ by at most ") for line in lines)
     folder = old_runs / "marl-onnx"
-    files = ["infer.py", "inference.json", "network-int8.onnx", "network.onnx"]
+    files = ["finish.onnx", "infer.py", "inference.json", "network-int8.onnx", "network.onnx", "prepare.onnx"]
     assert sorted(file.name for file in folder.iterdir()) == files
     described = read_json(folder / "inference.json")
     assert described["sides"] == {"multiples_of": [16, 16]}

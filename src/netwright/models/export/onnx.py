@@ -1,6 +1,7 @@
 """ONNX: a folder with the network, a description of its use, and a script that uses it without netwright or torch.
 
-The script, ``infer.py``, needs onnxruntime, numpy and nibabel (for pictures Pillow). The task has its template.
+The script, ``infer.py``, needs onnxruntime, numpy and nibabel (for pictures Pillow). The task has its template, and the
+graphs of what is done before and after the network.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from netwright.files import write_json, write_text
+from netwright.models.export.graphs import write_graphs
 from netwright.tasks import TASKS
 from netwright.tasks.base import InferenceScript, SavedNetwork
 
@@ -17,7 +18,7 @@ SCRIPT = "infer.py"
 
 
 def write_use(saved: SavedNetwork, use: Mapping[str, Any], path: Path) -> InferenceScript:
-    """Write the description of an exported network, and the script that uses it.
+    """Write the description of an exported network, the script that uses it, and what goes before and after it.
 
     Args:
         saved: the network as it is saved.
@@ -30,6 +31,7 @@ def write_use(saved: SavedNetwork, use: Mapping[str, Any], path: Path) -> Infere
     script = TASKS[use["task"]].inference_script(saved)
     described = {**use, **script.values, "lacks": list(script.lacks)}
     write_json(path / DESCRIPTION, described)
+    write_graphs(script.graphs, path)
     write_text(path / SCRIPT, _templates().get_template(script.template).render(use=described))
     return script
 

@@ -136,8 +136,11 @@ class Classification:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """The table of `predict`."""
-        values = {"image_channels": saved.architecture["channels"]}
-        return InferenceScript("infer_table.py.j2", values)
+        from netwright.tasks.picture_graphs import graphs
+
+        channels = saved.architecture["channels"]
+        made = graphs(saved.preprocessing, channels)
+        return InferenceScript("infer_table.py.j2", {"image_channels": channels}, made)
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """The class of a picture, and the probability of each."""

@@ -141,10 +141,12 @@ class Inpainting:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """Restored pictures. What is missing of them must be given."""
+        from netwright.tasks.picture_graphs import graphs
+
         lacks = ("It needs a mask for each picture: those that netwright draws by itself come from torch.",)
-        return InferenceScript(
-            "inpainting/infer.py.j2", {"image_channels": saved.architecture["channels"]}, lacks
-        )
+        channels = saved.architecture["channels"]
+        made = graphs(saved.preprocessing, channels, masked=True)
+        return InferenceScript("inpainting/infer.py.j2", {"image_channels": channels}, made, lacks)
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """A restored picture; what is missing is drawn as in training and test."""

@@ -139,11 +139,12 @@ class Multilabel:
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """The table of `predict`."""
         from netwright.tasks.multilabel.thresholds import read_thresholds
+        from netwright.tasks.picture_graphs import graphs
 
-        labels = self.network_task(saved.architecture).classes
+        labels, channels = self.network_task(saved.architecture).classes, saved.architecture["channels"]
         thresholds = list(read_thresholds(saved.folder, labels).values)
-        values = {"image_channels": saved.architecture["channels"], "thresholds": thresholds}
-        return InferenceScript("infer_table.py.j2", values)
+        values = {"image_channels": channels, "thresholds": thresholds}
+        return InferenceScript("infer_table.py.j2", values, graphs(saved.preprocessing, channels))
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """The labels of a picture, and the probability of each."""

@@ -163,27 +163,15 @@ class Segmentation:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """Label maps, without a CRF."""
-        from netwright.data.volumes.preprocessing import PreprocessingSettings
-        from netwright.tasks.segmentation.postprocessing import read_fitted
+        from netwright.tasks.segmentation.inference_script import script_of
 
-        steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
-        values = {
-            "preprocessing": steps,  # also those that an older version did not write
-            "image_channels": saved.architecture["channels"] // (2 if steps["low_resolution"] else 1),
-            "slice_axis": saved.architecture.get("slice_axis"),
-            "pictures": _of_pictures(saved, steps),
-        }
-        fitted = read_fitted(saved.folder)
-        without = fitted is not None and fitted.kept
-        lacks = ("Without the CRF that netwright applies: labels are those of the network alone.",) * without
-        return InferenceScript("segmentation/infer.py.j2", values, lacks)
+        return script_of(saved, self.describe_use(saved.architecture))
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """Label maps of volumes, or of pictures."""
-        from netwright.data.volumes.preprocessing import PreprocessingSettings
+        from netwright.tasks.segmentation.pictures import of_pictures
 
-        steps = PreprocessingSettings.from_dict(saved.preprocessing).to_dict()
-        return Exchange("picture" if _of_pictures(saved, steps) else "volume", "label map")
+        return Exchange("picture" if of_pictures(saved) else "volume", "label map")
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """With the CRF that was kept for it, if one was."""
@@ -313,11 +301,3 @@ class Segmentation:
     def predicted_words(self, written: Sequence[Path], output: Path) -> str:
         """How many label maps."""
         return f"{len(written)} label map{'s' * (len(written) != 1)} in {output}"
-
-
-def _of_pictures(saved: SavedNetwork, steps: Mapping[str, Any]) -> bool:
-    """Whether a network was trained on pictures. ``steps``: how images are prepared for it."""
-    from netwright.data.io.images import COLOUR, GREY
-
-    names = tuple(saved.architecture.get("channel_names", ()))
-    return steps["size"][2] == 1 and names in ((), GREY, COLOUR)

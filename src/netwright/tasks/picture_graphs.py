@@ -1,0 +1,85 @@
+"""What lies between a picture and the input of a network, as a graph of ONNX: see `netwright.data.images.settings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from netwright.data.images.settings import PicturePreparation
+from netwright.tasks.base import Graph
+
+DOUBLE, FLOAT = ir.DataType.DOUBLE, ir.DataType.FLOAT
+ROUNDING = 1e-9
+"""A pixel at the very end of a triangle does not count, or a mask would grow by it."""
+
+
+def graphs(preparation: Mapping[str, Any], channels: int, *, masked: bool = False) -> dict[str, Graph]:
+    """What an export has beside the network, by the names of files.
+
+    Args:
+        preparation: of the training pictures, as it is saved.
+        channels: of a picture.
+        masked: a mask comes with each picture, above 0 where it is missing.
+    """
+    known = PicturePreparation.from_dict(preparation)
+
+    def prepare(op: Any, pixels: Any, mask: Any = None) -> tuple[Any, ...]:
+        planes = fitted(op, op.Transpose(pixels, perm=[2, 0, 1]), known)
+        if known.depth != "float32":
+            planes = op.Round(planes)
+        factors = [1 / std if std > 0 else 0 for std in known.stds]
+        means, scales = (
+            op.Constant(value=ir.tensor(np.array(values, np.float32)[:, None, None]))
+            for values in (known.means, factors)
+        )
+        planes = (planes - means) * scales
+        if mask is not None:
+            missing = op.Greater(fitted(op, op.Unsqueeze(mask, [0]), known), 0.0)
+            planes = planes * op.Cast(op.Not(missing), to=FLOAT)
+        return (op.Unsqueeze(planes, [0]),)
+
+    given: dict[str, Any] = {"pixels": (FLOAT, ("rows", "columns", channels))}
+    if masked:
+        given["mask"] = (FLOAT, ("mask_rows", "mask_columns"))
+    return {"prepare": Graph(given, ("images",), prepare)}
+
+
+def fitted(op: Any, planes: Any, known: PicturePreparation) -> Any:
+    """Planes (C, rows, columns) at the size of the input, resized as Pillow does: columns first.
+
+    Args:
+        op: `onnxscript.OpBuilder`.
+        planes: in single precision.
+        known: the preparation.
+    """
+    lengths = [op.Cast(op.Gather(op.Shape(planes), axis), to=DOUBLE) for axis in (1, 2)]
+    inner = [op.Constant(value=ir.tensor(np.float64(size))) for size in known.size]
+    if known.settings.fit == "pad":
+        scale = op.Min(*(size / length for size, length in zip(inner, lengths, strict=True)))
+        inner = [op.Max(op.Round(length * scale), 1.0) for length in lengths]
+    rows, columns = (shares(op, *each) for each in zip(lengths, inner, known.size, strict=True))
+    wide = op.MatMul(op.Cast(planes, to=DOUBLE), op.Transpose(columns, perm=[1, 0]))
+    return op.Cast(op.MatMul(rows, op.Cast(op.Cast(wide, to=FLOAT), to=DOUBLE)), to=FLOAT)
+
+
+def shares(op: Any, length: Any, inner: Any, size: int) -> Any:
+    """By what pixels along an axis count in those of the input (size, length): a triangle, none in the padding.
+
+    Args:
+        op: `onnxscript.OpBuilder`.
+        length: of the picture.
+        inner: of the picture in the input, in the middle of which it lies.
+        size: of the input.
+    """
+    places = op.Constant(value=ir.tensor(np.arange(size, dtype=np.float64)[:, None]))
+    places = places - op.Floor((float(size) - inner) / 2.0)
+    step = length / inner
+    zero, one = (op.Constant(value=ir.tensor(np.float64(number))) for number in (0, 1))
+    centres = op.Range(zero, length, one) + 0.5
+    reach = 1.0 - op.Abs(centres - (places + 0.5) * step) / op.Max(step, 1.0)
+    share = op.Where(op.Greater(reach, ROUNDING), reach, zero)
+    within = op.And(op.GreaterOrEqual(places, 0.0), op.Less(places, inner))
+    return op.Where(within, share / op.ReduceSum(share, [1], keepdims=1), zero)
