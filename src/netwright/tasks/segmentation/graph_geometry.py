@@ -73,13 +73,13 @@ def axes(op: Op, shape: Value, spacing: Value, steps: Steps) -> list[Axis]:
     first = (shape - 1.0) / 2.0 - scale * (low + (inner - 1.0) / 2.0)
     found = [Axis(*(op.Gather(values, axis) for values in (first, scale, total))) for axis in range(3)]
     if steps.slice_axis is not None:
-        found[steps.slice_axis] = without_padding(
+        found[steps.slice_axis] = _without_padding(
             op, found[steps.slice_axis], op.Gather(shape, steps.slice_axis)
         )
     return found
 
 
-def without_padding(op: Op, axis: Axis, length: Value) -> Axis:
+def _without_padding(op: Op, axis: Axis, length: Value) -> Axis:
     """An axis cut to the positions in a scan of a length; where there are none, to the one in the middle."""
     begin = op.Max(op.Ceil((-0.5 - SNAP - axis.first) / axis.step), 0.0)
     end = op.Min(op.Floor((length - 0.5 + SNAP - axis.first) / axis.step) + 1.0, axis.length)
@@ -115,7 +115,14 @@ def interpolation(op: Op, length: Value, along: Value, step: Value) -> Value:
 
 
 def multiplied(op: Op, volume: Value, axis: int, shares: Value) -> Value:
-    """A volume (channels, X, Y, Z) whose voxels along an axis are sums of the old ones: ``shares`` (new, old)."""
+    """A volume (channels, X, Y, Z) whose voxels along an axis are weighted sums of the old ones.
+
+    Args:
+        op: of the graph.
+        volume: the old one.
+        axis: from 0 to 2.
+        shares: the weights (new, old).
+    """
     order = [0, 1, 2, 3]
     order[axis + 1], order[3] = 3, axis + 1
     product = op.MatMul(op.Transpose(volume, perm=order), op.Transpose(shares, perm=[1, 0]))
@@ -145,17 +152,35 @@ def counted(op: Op, length: Value) -> Value:
 
 
 def side(op: Op, volume: Value, axis: int) -> Value:
-    """The length of a volume (channels, X, Y, Z) along an axis."""
+    """The length of a volume along an axis.
+
+    Args:
+        op: of the graph.
+        volume: (channels, X, Y, Z).
+        axis: from 0 to 2.
+    """
     return op.Cast(op.Gather(op.Shape(volume), axis + 1), to=DOUBLE)
 
 
 def inside(op: Op, along: Value, length: Value) -> Value:
-    """Which positions lie in the field of view of ``length`` voxels."""
+    """Which positions lie in the field of view.
+
+    Args:
+        op: of the graph.
+        along: positions.
+        length: how many voxels there are.
+    """
     return op.And(op.GreaterOrEqual(along, -0.5 - SNAP), op.LessOrEqual(along, length - 0.5 + SNAP))
 
 
 def across(op: Op, values: Value, axis: int) -> Value:
-    """Values of positions along one axis, to be combined with (channels, X, Y, Z)."""
+    """Values of positions along one axis, to be combined with (channels, X, Y, Z).
+
+    Args:
+        op: of the graph.
+        values: of the positions.
+        axis: from 0 to 2.
+    """
     return op.Reshape(values, [-1 if one == axis else 1 for one in range(-1, 3)])
 
 

@@ -75,7 +75,7 @@ def summed(op: Op, values: Value) -> Value:
     return op.ReduceSum(op.Cast(op.ReduceSum(values, [3], keepdims=0), to=DOUBLE), keepdims=0)
 
 
-def air_of(op: Op, image: Value, settings: PreprocessingSettings) -> Value:
+def _air_of(op: Op, image: Value, settings: PreprocessingSettings) -> Value:
     """What lies beyond each channel (C, 1, 1, 1): see `netwright.data.volumes.preprocessing.air_of`."""
     values = op.Flatten(image, axis=1)
     if settings.pad_value == "zero":
@@ -115,7 +115,7 @@ def prepare(op: Op, image: Value, spacing: Value | None, steps: Steps, channels:
         normalised(op, op.Gather(image, [channel], axis=0), channel, settings) for channel in range(channels)
     ]
     image = op.Concat(*each, axis=0)
-    air = air_of(op, image, settings)
+    air = _air_of(op, image, settings)
     shape = op.Cast(op.Slice(op.Shape(image), [1], [4]), to=DOUBLE)
     placed = axes(op, shape, spacing, steps)
     known = None
@@ -131,11 +131,11 @@ def prepare(op: Op, image: Value, spacing: Value | None, steps: Steps, channels:
     before = op.Floor((whole - own) / 2.0)
     if settings.coarse_factors is not None:
         room = op.Concat(*(op.Unsqueeze(bound, [0]) for bound in (before, before + own)), axis=0)
-        further = [coarsened(op, image, air, settings.coarse_factors), room]
+        further = [_coarsened(op, image, air, settings.coarse_factors), room]
     for axis in range(3):
         image = widened(op, image, axis, op.Gather(before, axis), op.Gather(whole, axis), air)
     weights = op.Constant(value=ir.tensor(gaussian_weights(steps.window).numpy()))
-    return image, begins(op, whole, steps.window), weights, *further
+    return image, _begins(op, whole, steps.window), weights, *further
 
 
 def flipped(op: Op, picture: Value) -> Value:
@@ -143,7 +143,7 @@ def flipped(op: Op, picture: Value) -> Value:
     return op.Slice(picture, [-1, -1], [-(2**62), -(2**62)], [0, 1], [-1, -1])
 
 
-def begins(op: Op, whole: Value, window: Sequence[int]) -> Value:
+def _begins(op: Op, whole: Value, window: Sequence[int]) -> Value:
     """Where windows begin (N, 3) that overlap by half: see `netwright.training.windows.starts`."""
     along = []
     for axis, size in enumerate(window):
@@ -158,7 +158,7 @@ def begins(op: Op, whole: Value, window: Sequence[int]) -> Value:
     return op.Cast(op.Concat(*each, axis=1), to=INT64)
 
 
-def coarsened(op: Op, image: Value, air: Value, factors: Sequence[int]) -> Value:
+def _coarsened(op: Op, image: Value, air: Value, factors: Sequence[int]) -> Value:
     """Means of blocks: see `netwright.data.volumes.preprocessing.coarsened`; with a voxel of air at each end."""
     for axis, factor in enumerate(factors):
         length = side(op, image, axis)
