@@ -29,7 +29,7 @@ def shapes_run(shapes: Path, workshop: Path, netwright: Command) -> Path:
     """Published agents tune a user's classifier under a limit that not all networks keep."""
     done = netwright(
         *("search", shapes, "--network", "own_networks:classifier", "-o", "shapes", *LAYERS["published"]),
-        *("--limit", "parameters<=1000", "--verdict-hours", 0.0015),
+        *("--limit", "parameters<=1000", "--verdict-hours", 0.0005),
         cwd=workshop,
     )
     assert done.returncode == 0, done.stderr + done.stdout

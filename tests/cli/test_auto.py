@@ -111,14 +111,14 @@ def trial_of(folder: Path, number: int) -> Path:
 def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small race that was finished, for pictures with classes, with one network in the end."""
     folder = tmp_path_factory.mktemp("races") / "run"
-    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.008, *SMALL]
+    words = ["--recipe", "auto", "--workers", 1, "--hours", 0.004, *SMALL]
     done = netwright("search", shapes, "-o", folder, *words, "--single")
 
     def several() -> bool:
         return len(list((folder / "trials").glob("*/weights.safetensors"))) > 1
 
     if not several():
-        given_more_hours(netwright, folder, several)
+        given_more_hours(netwright, folder, several, hours=0.002)
     else:
         assert done.returncode == 0, done.stderr + done.stdout
     return folder

@@ -114,6 +114,6 @@ def test_what_has_no_front_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_with_one_objective_has_no_front(shapes_run: Path, netwright: Command) -> None:
+def test_a_run_with_one_objective_has_no_front(finished_run: Path) -> None:
     with pytest.raises(RunError, match=r"has one objective.*--minimize"):
-        open_run(shapes_run).pareto()
+        open_run(finished_run).pareto()

@@ -46,8 +46,12 @@ STRATEGIES = {
     "q-learning published": {"name": "q-learning", "variant": "published", "exploration": 6},
     "policy-gradient pooled": {"name": "policy-gradient", "variant": "pooled"},
 }
+LARGE = ("googlenet", "unet", "vgg16")
+"""Spaces of so many dimensions that a search takes seconds."""
 COMBINATIONS = [
-    pytest.param(*space, strategy, marks=[] if (i + j) % 4 == 0 else [pytest.mark.slow])
+    pytest.param(
+        *space, strategy, marks=[] if (i + j) % (12 if space[0] in LARGE else 4) == 0 else [pytest.mark.slow]
+    )
     for i, space in enumerate(SEARCHED)
     for j, strategy in enumerate(STRATEGIES)
 ]

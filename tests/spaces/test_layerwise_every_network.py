@@ -20,8 +20,12 @@ from spaces.layerwise_networks import CASES, Shape, assert_learns, outputs, prep
 # The full number, 200, is in benchmarks/rebuild_any_network.py.
 ATTEMPTS, TRAINED = 30, 4
 
+LARGE = ("BasicUNet 3D", "DenseNet121 3D")
+"""Networks that take seconds, and that are tried in two dimensions, too."""
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in CASES]
 
-@pytest.mark.parametrize("name", CASES)
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_original_choice_with_copied_weights_gives_the_original_output(name: str) -> None:
     module, space = prepared(name)
     rebuilt = space.build(space.original_choice(), CASES[name].task)
@@ -41,7 +45,7 @@ def test_the_original_choice_with_copied_weights_gives_the_original_output(name:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_torch_export_reads_what_torch_fx_reads_wrongly(name: str) -> None:
     assert prepared(name)[1].network.reader == ("torch.export" if "BasicUNet" in name else "torch.fx")
 
@@ -63,7 +67,7 @@ def train_one_step(space: LayerwiseSpace, choice: Mapping[str, Any], task: Shape
     return network
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_random_choices_train_one_step_or_are_infeasible_with_a_reason(name: str) -> None:
     """Names are the original's, too, and adapters stand beside the steps that need them."""
     (module, space), task, rng = prepared(name), CASES[name].task, random.Random(name)
@@ -96,7 +100,7 @@ def test_a_network_of_fake_tensors_is_the_network(name: str) -> None:
     assert fake == {key: value.shape for key, value in space.build(choice, task).state_dict().items()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_a_space_of_layers(name: str) -> None:
     space = prepared(name)[1]
     assert isinstance(space, Space)
@@ -122,7 +126,7 @@ def fed_by_the_image(space: LayerwiseSpace) -> set[int]:
     return {index for index, name in enumerate(names) if name in firsts}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_drawings_have_every_layer_once_and_nothing_over_another(name: str) -> None:
     space, task = prepared(name)[1], CASES[name].task
     (diagram,) = space.diagrams(space.starting_choice(), task)

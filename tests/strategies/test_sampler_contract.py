@@ -82,6 +82,14 @@ QUICK_IN_A_DATABASE = [
 
 kept = pytest.mark.parametrize(("make", "kind"), FILES, indirect=["make"])
 
+SPACE_KNOWN_OR_NOT = [
+    pytest.param(
+        member, known, id=f"{member} {words}", marks=[] if known or member in FEW else [pytest.mark.slow]
+    )
+    for member in sorted(MEMBERS)
+    for known, words in ((True, "given space"), (False, "inferred space"))
+]
+
 
 def storage_at(folder: Path, kind: str) -> BaseStorage:
     """A file of studies in a folder, opened as by a new process."""
@@ -157,7 +165,7 @@ def recorded(study: optuna.Study) -> Recorder:
 # resume
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["given space", "inferred space"])
+@pytest.mark.parametrize(("make", "known"), SPACE_KNOWN_OR_NOT, indirect=["make"])
 def test_a_study_that_is_copied_at_any_point_goes_on_as_if_it_were_not(make: Make, known: bool) -> None:
     more = {"distributions": SPACE} if known else {}
     whole = optuna.create_study(sampler=make(**more))
