@@ -21,6 +21,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.results import trainings_of, used_training
 from netwright.runs.status import FINISHED, read_status
 from planning.steps import resolve
+from shared_workers import SharedWorkers
 
 pytestmark = pytest.mark.usefixtures("shared_workers")
 GIVEN = {
@@ -33,10 +34,11 @@ GIVEN = {
 
 
 @pytest.fixture(scope="module")
-def run(cells: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(cells: Path, worker_pool: SharedWorkers, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run whose searched and original network were trained twice."""
     made = run_of_one_trial(cells, tmp_path_factory.mktemp("seeds") / "run", **GIVEN)
-    return made.resume()
+    with worker_pool.lent():
+        return made.resume()
 
 
 def results(run: Run) -> dict[int, dict[str, Any]]:

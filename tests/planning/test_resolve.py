@@ -31,6 +31,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
+@pytest.mark.usefixtures("shared_workers")
 def test_settings_are_parsed_once(shapes: Path, tmp_path: Path, parsed: Counter[str]) -> None:
     """All steps that change settings take part: the starting candidate is measured, and hours are shared."""
     user = UserSettings(hours=1.0, workers=1, assignments={**CLASSIFIER, "termination.loss_of_guess": 0.9})

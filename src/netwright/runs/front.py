@@ -62,8 +62,7 @@ def dominated_share(values: Sequence[Sequence[float]], objective: ObjectiveSetti
         beaten = any((scaled[other] <= scaled[index]).all() for other in kept)
         if not beaten:
             kept = [other for other in kept if not (scaled[index] <= scaled[other]).all()] + [index]
-        again = beaten and shares
-        shares.append(shares[-1] if again else hypervolume(scaled[kept], bound) / float(bound.prod()))
+        shares.append(shares[-1] if beaten else hypervolume(scaled[kept], bound) / float(bound.prod()))
     return shares
 
 

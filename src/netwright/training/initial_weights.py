@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netwright.errors import RunError
 
@@ -44,11 +45,18 @@ def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         RunError: the file is missing or damaged.
     """
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, to read tensors from by their names."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read as safetensors: {error}. Restore it from a copy.") from None
 
@@ -88,14 +96,10 @@ def load_fitting(network: nn.Module, path: Path) -> Fit:
         RunError: the file is missing or damaged.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
     names, fit = fitting(network, stored_shapes(path))
     state: Mapping[str, Tensor] = network.state_dict()
-    try:
-        with safe_open(path, "pt") as file, torch.no_grad():
-            for name in names:
-                state[name].copy_(file.get_tensor(name))
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read as safetensors: {error}. Restore it from a copy.") from None
+    with _opened(path) as file, torch.no_grad():
+        for name in names:
+            state[name].copy_(file.get_tensor(name))
     return fit
