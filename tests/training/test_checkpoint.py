@@ -88,6 +88,13 @@ PROTOCOLS = {
     "averaged, warm-up": {"averaging": 0.9, "warm_up_steps": 4, "learning_rate": 0.02, "validate_every": 2},
 }
 """Each kind of state in one of them at least."""
+QUICK = {"volumes": ("nadam", "averaged, warm-up"), "slices": ("adam, cosine, patience", "schedule-free")}
+"""Protocols that are quickly tried with data that takes longer; all are with pictures."""
+PAIRS = [
+    pytest.param(kind, name, marks=[] if name in QUICK.get(kind, PROTOCOLS) else [pytest.mark.slow])
+    for name in PROTOCOLS
+    for kind in KINDS
+]
 
 
 def steps_of(path):
@@ -109,8 +116,7 @@ def after_each_step(monkeypatch):
     monkeypatch.setattr(checkpoint, "LEAST_PAUSE", checkpoint.LEAST_PAUSE)  # set back at the end
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "name"), PAIRS)
 def test_goes_on_after_any_step_as_if_it_had_not_been_stopped(kind, name, data, path):
     protocol = protocol_of(kind, **PROTOCOLS[name])
     training, whole = trained(kind, protocol, data, path, copied=True)
