@@ -55,14 +55,25 @@ def steps_in(path):
     return load_values(path)["step"]["steps"]
 
 
+PROTOCOLS = {
+    "plain": {},
+    "averaged": {"averaging": 0.8, "learning_rate": 0.02},
+    "schedule-free": {"optimizer": "schedule_free", "learning_rate": 0.02},
+}
+QUICK = {"volumes": ("averaged",), "slices": ("schedule-free",)}
+"""Protocols that are quickly tried with data that takes longer."""
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [{}, {"averaging": 0.8, "learning_rate": 0.02}, {"optimizer": "schedule_free", "learning_rate": 0.02}],
-    ids=["", "averaged", "schedule-free"],
+    ("kind", "name"),
+    [
+        pytest.param(kind, name, marks=[] if name in QUICK.get(kind, PROTOCOLS) else [pytest.mark.slow])
+        for kind in ("volumes", "slices", "pictures", "inpainting")
+        for name in PROTOCOLS
+    ],
 )
-@pytest.mark.parametrize("kind", ["volumes", "slices", "pictures", "inpainting"])
-def test_in_parts_that_end_within_epochs_is_the_same_as_in_one_go(kind, settings, data, path):
-    protocol = protocol_of(kind, **STEADY, **settings, seconds=9.5)
+def test_in_parts_that_end_within_epochs_is_the_same_as_in_one_go(kind, name, data, path):
+    protocol = protocol_of(kind, **STEADY, **PROTOCOLS[name], seconds=9.5)
     whole, _ = part(kind, data, path, protocol)
     assert steps_in(path) == 10, "a batch a second"
     for seconds, steps in ((0.5, 1), (2.5, 3), (3.5, 4), (9.5, 10)):
