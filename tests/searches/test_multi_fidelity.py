@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from answering import study_of
+from netwright.errors import StrategyFailed
 from netwright.execution.run_jobs import Done, Job
 from netwright.report.collect.race import racers_of
 from netwright.report.draw.race import race_sections
@@ -273,6 +274,32 @@ def test_a_killed_search_goes_on_with_the_parts_that_were_in_training(tmp_path: 
     again = second.jobs[0]
     assert int(again.folder.name) == left[0].number
     assert replace(again, protocol=first.jobs[8].protocol) == first.jobs[8], "the same part"
+    assert all(t.state.is_finished() for t in study.get_trials())
+
+
+def test_a_strategy_of_ones_own_that_failed_and_was_mended_goes_on(tmp_path: Path) -> None:
+    """What was trained before is trained no more, and no trial is left."""
+    broken = tmp_path / "broken"
+    (tmp_path / "failing_strategy.py").write_text(
+        "import os\nfrom tiny_strategies import OneChange\nclass Mine(OneChange):\n    def tell(self, s, o):\n"
+        f"        if o.number == 2 and os.path.exists({str(broken)!r}): raise OSError('no')\n"
+        "        return super().tell(s, o)\n"
+    )
+    named = {"name": "own", "code": "failing_strategy:Mine", "folder": str(tmp_path)}
+    settings = settings_of(tmp_path, strategy=named, budget={"hours": 0.5})
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    search, study = make(tmp_path, Simulated(), settings, storage)
+    broken.touch()
+    with pytest.raises(StrategyFailed, match=r"tell\(\) of failing_strategy:Mine failed: OSError: no"):
+        search.run()
+    before = {t.number: t.value for t in study.get_trials() if t.state == TrialState.COMPLETE}
+    assert len(before) > 2
+    broken.unlink()
+    second = Simulated()
+    search, study = make(tmp_path, second, settings, storage)
+    search.run()
+    assert not before.keys() & {int(job.folder.name) for job in second.jobs}
+    assert before.items() <= {t.number: t.value for t in study.get_trials()}.items()
     assert all(t.state.is_finished() for t in study.get_trials())
 
 
