@@ -1,11 +1,12 @@
 """What a sampler costs: ask + tell in studies of different sizes, 11 integer parameters.
 
     python benchmarks/ask_tell.py [--asks 100] [--sizes 500 4500] [--only random cma-es] [--memory]
-    python benchmarks/ask_tell.py --sizes 5000 100000 --memory
+    python benchmarks/ask_tell.py --sizes 5000 100000 --memory --without-tpe
 
 Prints the median milliseconds of the processor of `Study.ask` (all parameters) plus `Study.tell`, and the ratio of the
 largest study to the smallest, for the strategies of netwright and for Optuna's random sampler before and after them:
-the difference is the sampler's own, the rest is the storage's. Optuna's TPE beside them gets a tenth of the asks.
+the difference is the sampler's own, the rest is the storage's. `prior` is measured with a starting choice (``first``),
+too. Optuna's TPE beside them gets a tenth of the asks.
 Target in memory: at most 3 times Optuna's random sampler, and as much in a study of 100,000 trials as in one of 5,000.
 Filling the two SQLite files of the default sizes takes about a minute. A study in memory is filled once for all
 samplers, so that each finds the trials of those before it, too.
@@ -104,12 +105,18 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--only", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
     parser.add_argument("--memory", action="store_true", help="no study in SQLite")
+    parser.add_argument("--without-tpe", action="store_true", help="not Optuna's TPE, which takes minutes")
     arguments = parser.parse_args()
     sizes, asks = arguments.sizes, arguments.asks
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     samplers: dict[str, Callable[[], BaseSampler]] = {"optuna's random": partial(RandomSampler, seed=0)}
     samplers |= {name: partial(sampler, name, seed=0, distributions=SPACE) for name in arguments.only}
-    samplers |= {"optuna's random again": partial(RandomSampler, seed=0), TPE: partial(TPESampler, seed=0)}
+    if "prior" in arguments.only:
+        first = {name: (d.low + d.high) // 2 for name, d in SPACE.items()}
+        samplers["prior with first"] = partial(sampler, "prior", seed=0, distributions=SPACE, first=first)
+    samplers |= {"optuna's random again": partial(RandomSampler, seed=0)}
+    if not arguments.without_tpe:
+        samplers |= {TPE: partial(TPESampler, seed=0)}
     heads = "".join(f"{f'{size} trials':>15}" for size in sizes)
     print(f"{'ask + tell, median ms':36}{heads}{'ratio':>8}")
     kinds = {"memory": in_memory} if arguments.memory else {"memory": in_memory, "sqlite": in_sqlite}

@@ -22,7 +22,7 @@ from netwright.strategies.q_learning.joint_choice import (
     keys_of,
 )
 from netwright.strategies.q_learning.layout import Layout
-from netwright.strategies.q_learning.posterior import Draw
+from netwright.strategies.q_learning.posterior import Draw, no_pairs
 from netwright.strategies.q_learning.proposal import corrected, node_tables, propose
 
 Pairs = list[tuple[int, int]]
@@ -200,12 +200,29 @@ def test_the_choice_of_a_chain_of_factored_agents_is_exact() -> None:
     best = enumerated(node_tables(layout, draw, False), np.empty((0, 4), dtype=np.int64))
     assert best is not None
     seen = rng.integers(0, layout.sizes, size=(20, len(layout.sizes)))
-    found = propose(layout, draw, False, seen, seen[:2], rng)
+    found = propose(layout, draw, False, keys_of(seen), seen[:2], rng)
     assert layout.choices > 1 << 15
     assert found is not None
     assert level_value(layout, draw, found) == pytest.approx(
         level_value(layout, draw, layout.levels_at(best[None])[0])
     )
+
+
+def test_without_tables_of_pairs_every_dimension_takes_its_best_level() -> None:
+    layout, rng = layered(4), np.random.default_rng(1)
+    draw = Draw(rng.normal(size=layout.count), no_pairs(layout.count), paired=False)
+    assert layout.choices > 1 << 15
+    best = np.array([draw.single[part].argmax() for part in layout.level_slices])
+    fall = [np.diff(np.sort(draw.single[part])[-2:])[0] for part in layout.level_slices]
+    dimension = int(np.argmin(fall))
+    second = best.copy()
+    second[dimension] = np.argsort(draw.single[layout.level_slices[dimension]])[-2]
+    seen: set[bytes] = set()
+    for expected in (best, second):
+        found = propose(layout, draw, False, seen, best[None], rng)
+        assert found is not None
+        assert found.tolist() == expected.tolist()
+        seen.add(key_of(found))
 
 
 def test_corrections_are_counted_in_and_what_is_seen_left_out() -> None:

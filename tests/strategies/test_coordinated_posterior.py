@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from netwright.strategies.base import Dimension
+from netwright.strategies.q_learning import posterior
 from netwright.strategies.q_learning.layout import Layout
 from netwright.strategies.q_learning.posterior import JOINT_BREADTH, Model
 from netwright.strategies.q_learning.prior import (
@@ -26,7 +27,8 @@ from netwright.strategies.q_learning.prior import (
 PLAIN = Prior(near=0.5, noise=0.05)
 SMOOTH = Prior("steps", 0.6, near=0.3, far=0.3, noise=0.1)
 JOINT = Prior("smooth", 2.0, near=0.4, far=0.1, joint=0.4, alike=0.5, noise=0.02)
-priors = pytest.mark.parametrize("prior", [PLAIN, SMOOTH, JOINT])
+ALONE = Prior("steps", 0.6, near=0.0, noise=0.1)
+priors = pytest.mark.parametrize("prior", [PLAIN, SMOOTH, JOINT, ALONE])
 
 
 def make_layout() -> Layout:
@@ -135,6 +137,23 @@ def test_a_model_that_grew_is_the_model_of_all_results(prior: Prior) -> None:
         a, b = (model.draw(targets, breadth, np.random.default_rng(3)) for model in (grown, whole))
         assert a.single == pytest.approx(b.single, abs=1e-6)
         assert a.pairs == pytest.approx(b.pairs, abs=1e-6)
+
+
+@pytest.mark.parametrize("sharing", ["apart", "smooth"])
+def test_draws_are_the_same_where_the_cells_of_pairs_are_looked_up(
+    sharing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, prior = make_layout(), Prior(sharing, 2.0, near=0.6)
+    levels, targets = data(layout, 40)
+    products = Model(layout, prior, levels).draw(targets, 1.0, np.random.default_rng(3))
+    monkeypatch.setattr(posterior, "FEW", 0)
+    model = Model(layout, prior, levels[:5])
+    for row in levels[5:]:
+        model.extend(row)
+    looked_up = model.draw(targets, 1.0, np.random.default_rng(3))
+    assert looked_up.single == pytest.approx(products.single, abs=1e-6)
+    assert looked_up.pairs == pytest.approx(products.pairs, abs=1e-6)
+    assert np.abs(products.pairs).max() > 0.1
 
 
 def test_corrections_are_the_same_enumerated_or_not() -> None:

@@ -40,12 +40,10 @@ def test_they_are_like_a_dictionary(steps: list[tuple[int, int, tuple[float, flo
         least = min(sorted((r.fidelity for r in known), reverse=True)[:count], default=0)
         longest = [r for r in known if r.fidelity >= least]
         best_first = sorted(longest, key=lambda r: -r.reward)
-        places = results.compared(3)
-        assert results.points(places).ravel().tolist() == [r.point[0] for r in longest]
-        assert results.points(results.ranked(places)).ravel().tolist() == [r.point[0] for r in best_first]
-        best = results.best(places)
-        assert (best is None) == (not longest)
-        assert best is None or best[0] == best_first[0].point[0]
+        ranked = results.ranked(3).tolist()
+        assert [results.point(place)[0] for place in ranked] == [r.point[0] for r in best_first]
+        assert [results.place_of(results.point(place)) for place in ranked] == ranked
+        assert results.place_of(np.array([99.0])) == -1
 
 
 @given(STEPS, st.sampled_from([0.0, 0.3, 0.7]))
@@ -60,9 +58,9 @@ def test_densities_are_kept_and_right(
 
     for _, key, told in steps:
         results = results.with_result((key / 10,), result(key, told))
-        places = results.compared(3)
+        places = results.ranked(3)
         found = results.densities(places, centre, density)
-        assert np.array_equal(found, np.abs(results.points(places)[:, 0] - middle))
+        assert found.tolist() == [abs(results.point(place)[0] - middle) for place in places.tolist()]
     before = len(asked)
-    results.densities(results.compared(3), centre, density)
+    results.densities(results.ranked(3), centre, density)
     assert len(asked) == before

@@ -31,7 +31,7 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.checks import require_whole
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
-from netwright.strategies.prior_results import Key, Result, Results
+from netwright.strategies.prior_results import Key, Result, Results, Rows, key_of
 
 ATTEMPTS = 50
 """A choice that was proposed before is drawn again, at most this many times."""
@@ -152,8 +152,9 @@ class Prior:
             key = _key(state.dimensions, known)
             if key not in state.results and key not in running:
                 return known, {"kind": kind, "at": list(key)}
-        incumbent = self.incumbent(state)
-        weights = self._weights(state, incumbent)
+        ranked = state.results.ranked(self.reduction)
+        incumbent = self._best(state, ranked)
+        weights = self._weights(state, ranked)
         for _ in range(ATTEMPTS):
             kind = str(rng.choice(list(weights), p=list(weights.values())))
             centre = state.start if kind == "prior" else incumbent
@@ -228,39 +229,46 @@ class Prior:
 
     def incumbent(self, state: State) -> Point | None:
         """The best of the choices that were trained longest; None: none has a reward."""
-        return state.results.best(state.results.compared(self.reduction))
+        return self._best(state, state.results.ranked(self.reduction))
 
     def weights(self, state: State) -> dict[str, float]:
         """The shares of "uniform", "prior" and "incumbent"; their sum is 1."""
-        return self._weights(state, self.incumbent(state))
+        return self._weights(state, state.results.ranked(self.reduction))
 
-    def _weights(self, state: State, incumbent: Point | None) -> dict[str, float]:
-        """`weights`, where the incumbent is known."""
-        rest = 1 - self.uniform
+    def _best(self, state: State, ranked: Rows) -> Point | None:
+        return state.results.point(int(ranked[0])) if len(ranked) else None
+
+    def _weights(self, state: State, ranked: Rows) -> dict[str, float]:
+        """`weights`, where the places of those compared are known, best first."""
+        rest, incumbent = 1 - self.uniform, self._best(state, ranked)
         if incumbent is None:
             return {"uniform": 1.0} if state.start is None else {"uniform": self.uniform, "prior": rest}
         if state.start is None:
             return {"uniform": self.uniform, "incumbent": rest}
-        share = self._share_of_prior(state, incumbent)
+        share = self._share_of_prior(state, incumbent, ranked)
         return {"uniform": self.uniform, "prior": rest * share, "incumbent": rest * (1 - share)}
 
-    def _share_of_prior(self, state: State, incumbent: Point) -> float:
+    def _share_of_prior(self, state: State, incumbent: Point, ranked: Rows) -> float:
         """The share of the prior, by how well it explains the best results; 1 until enough choices are known.
 
         The i-th best of n has the weight n - i + 1, as in the paper.
+
+        Args:
+            state: with the results.
+            incumbent: the best of those compared.
+            ranked: the places of those compared, best first.
         """
         start, results = state.start, state.results
         if start is None or results.known < self.reduction or np.array_equal(start, incumbent):
             return 1.0
-        ranked = results.ranked(results.compared(self.reduction))
         top = ranked[: max(math.ceil(len(ranked) / self.reduction), self.reduction)]
-        points = results.points(top)
-        other = ~((points == start).all(axis=1) | (points == incumbent).all(axis=1))
-        weights = (len(top) - np.arange(len(top)))[other]
+        weights = np.arange(len(top), 0.0, -1.0)
+        for centre in (start, incumbent):
+            weights[top == results.place_of(centre)] = 0.0
         density = partial(self._log_density, state.dimensions)
-        prior, best = (results.densities(top[other], centre, density) for centre in (start, incumbent))
+        prior, best = (results.densities(top, centre, density) for centre in (start, incumbent))
         # One after the other, as numpy's sum would round otherwise.
-        evidence = float(np.cumsum(weights * (prior - best))[-1]) if len(weights) else 0.0
+        evidence = float(np.cumsum(weights * (prior - best))[-1])
         weight = float(weights.sum())
         share = 1 / (1 + math.exp(-min(max(evidence / weight, -30), 30))) if weight else 0.5
         return min(max(share, LEAST), 1 - LEAST)
@@ -321,8 +329,8 @@ class Prior:
 
 
 def _key(dimensions: Sequence[Dimension], choice: Mapping[str, Value]) -> Key:
-    """A key that is equal for equal choices, also if numbers differ by the rounding of a logarithm."""
-    return tuple(np.round(point_of(dimensions, choice), 9).tolist())
+    """A key that is equal for equal choices."""
+    return key_of(point_of(dimensions, choice))
 
 
 def _values(dimension: Dimension) -> float:

@@ -19,6 +19,8 @@ Rows = NDArray[np.int64]
 _GROWING = threading.Lock()
 CENTRES_KEPT = 4
 """So many centres have their densities kept: the start, and the last few that were the best."""
+MOST_INSERTED = 10
+"""More new results than this are sorted at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,45 @@ class Result:
 
 
 @dataclass(eq=False)
+class _Ranking:
+    """The first ``size`` places of a line, those with a reward in order: the best first, of equal ones the first.
+
+    ``losses`` (the negative rewards) and ``order`` (the places) have room for more than ``count``. ``least`` and
+    ``most`` are the shortest and the longest training among them.
+    """
+
+    losses: Column = field(default_factory=lambda: np.zeros(0))
+    order: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    size: int = 0
+    count: int = 0
+    least: float = math.inf
+    most: float = -math.inf
+
+    def advance(self, line: _Line, size: int) -> None:
+        """Add places of a line up to a size."""
+        new = np.arange(self.size, size)[line.reward[self.size : size] > -math.inf]
+        count = self.count + len(new)
+        if count > len(self.order):
+            self.losses, self.order = np.pad(self.losses, (0, count)), np.pad(self.order, (0, count))
+        if len(new) > MOST_INSERTED:
+            places = np.concatenate([self.order[: self.count], new])
+            losses = -line.reward[places]
+            by_loss = np.argsort(losses, kind="stable")
+            self.losses[:count], self.order[:count] = losses[by_loss], places[by_loss]
+        else:
+            for last, place in enumerate(new.tolist(), self.count):
+                loss = -line.reward[place]
+                at = int(np.searchsorted(self.losses[:last], loss, side="right"))
+                for column, value in ((self.losses, loss), (self.order, place)):
+                    column[at + 1 : last + 1] = column[at:last]
+                    column[at] = value
+        if len(new):
+            self.least = min(self.least, float(line.fidelity[new].min()))
+            self.most = max(self.most, float(line.fidelity[new].max()))
+        self.size, self.count = size, count
+
+
+@dataclass(eq=False)
 class _Line:
     """What all mappings share that were grown from one another; each sees the first places only.
 
@@ -58,6 +99,7 @@ class _Line:
     points: Column = field(default_factory=lambda: np.zeros((0, 0)))
     densities: dict[bytes, Column] = field(default_factory=dict)
     """For a centre the logarithm of the density at each place; NaN: not computed yet."""
+    ranking: _Ranking = field(default_factory=lambda: _Ranking())
 
     def copy(self, size: int) -> _Line:
         """The first places, to be changed."""
@@ -78,6 +120,8 @@ class _Line:
             points = np.zeros((place + more, len(key)))
             points[:place] = self.points[:place].reshape(place, len(key))
             self.points = points
+        if place < self.ranking.size:
+            self.ranking = _Ranking()
         self.places[key] = place
         self.items[place : place + 1] = [item]
         self.fidelity[place] = 0.0 if item is None else item.fidelity
@@ -124,35 +168,36 @@ class Results(Mapping[Key, Result | None]):
         grown._failed = self._failed + (result is None) - (before is None and not new)
         return grown
 
-    def compared(self, reduction: int) -> Rows:
-        """The places of the results of the longest trainings that have a reward.
+    def ranked(self, reduction: int) -> Rows:
+        """The places of the results of the longest trainings that have a reward: best first, of equal ones the first.
 
         Args:
             reduction: at least this many, and one of its square of all.
         """
-        known = np.flatnonzero(self._line.reward[: self._size] > -math.inf)
+        line = self._line
+        with _GROWING:
+            # Where others have gone on, the line's has too many places.
+            ranking = line.ranking if line.ranking.size <= self._size else _Ranking()
+            ranking.advance(line, self._size)
+            known = ranking.order[: ranking.count].copy()
         count = max(reduction, math.ceil(len(known) / reduction**2))
-        fidelities = self._line.fidelity[known]
-        if len(known) <= count or fidelities.min() == fidelities.max():
+        if len(known) <= count or ranking.least == ranking.most:
             return known
+        fidelities = line.fidelity[known]
         least = np.partition(fidelities, len(known) - count)[len(known) - count]
         longest: Rows = known[fidelities >= least]
         return longest
 
-    def best(self, places: Rows) -> Point | None:
-        """The point with the greatest reward at some places, of equal ones the first; None: there are no places."""
-        if not len(places):
-            return None
-        item = self._line.items[int(places[self._line.reward[places].argmax()])]
-        return None if item is None else item.point
+    def place_of(self, point: Point) -> int:
+        """The place of the result at a point; -1: there is none."""
+        place = self._line.places.get(key_of(point), self._size)
+        return place if place < self._size and np.array_equal(self._line.points[place], point) else -1
 
-    def ranked(self, places: Rows) -> Rows:
-        """Places, best first."""
-        return places[np.argsort(-self._line.reward[places], kind="stable")]
-
-    def points(self, places: Rows) -> Column:
-        """The points at some places, (places, dimensions)."""
-        return self._line.points[places]
+    def point(self, place: int) -> Point:
+        """The point at a place with a result, (dimensions,)."""
+        item = self._line.items[place]
+        assert item is not None
+        return item.point
 
     def densities(self, places: Rows, centre: Point, density: Callable[[Point, Point], float]) -> Column:
         """The densities about a centre at some places, (places,), each computed once.
@@ -166,9 +211,17 @@ class Results(Mapping[Key, Result | None]):
         with _GROWING:
             kept = line.densities.pop(centre.tobytes(), np.zeros(0))
             kept = np.pad(kept, (0, max(0, len(line.fidelity) - len(kept))), constant_values=math.nan)
-            for place in places[np.isnan(kept[places])].tolist():
-                kept[place] = density(line.points[place], centre)
+            found: Column = kept[places]
+            if len(new := places[np.isnan(found)]):
+                for place in new.tolist():
+                    kept[place] = density(line.points[place], centre)
+                found = kept[places]
             line.densities[centre.tobytes()] = kept
             while len(line.densities) > CENTRES_KEPT:
                 del line.densities[next(iter(line.densities))]
-            return kept[places]
+            return found
+
+
+def key_of(point: Point) -> Key:
+    """A key that is equal for equal points, also if numbers differ by the rounding of a logarithm."""
+    return tuple(np.round(point, 9).tolist())

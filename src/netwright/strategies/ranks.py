@@ -12,6 +12,10 @@ def middle_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> middle_ranks(np.array([0.2, 0.7, 0.7])).tolist()
     [0.5, 2.0, 2.0]
     """
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: NDArray[np.float64] = (np.cumsum(count) - count / 2)[group]
+    order = np.argsort(values)
+    ascending = values[order]
+    first = np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])[: len(values)])
+    count = np.diff(first, append=len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat(first + count / 2, count)
     return ranks

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ from netwright.strategies.q_learning.improvement import Beliefs, normal_scores
 from netwright.strategies.q_learning.joint_choice import key_of
 from netwright.strategies.q_learning.layout import Layout, Levels
 from netwright.strategies.q_learning.mean_ranks import mean_ranks
-from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw, Model
+from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw, Model, no_pairs
 from netwright.strategies.q_learning.prior import fit_priors, representative
 from netwright.strategies.q_learning.proposal import propose
 from netwright.strategies.q_learning.report import agent_sections
@@ -144,18 +144,20 @@ class CoordinatedAgents:
         layout = state.layout
         given = tuple(key_of(np.array(stamp["levels"])) for stamp in pending)
         told = state.rows if layout.whole else ()
-        seen = layout.levels_from(tuple(dict.fromkeys((*told, *state.failed, *given))))
+        seen = frozenset((*told, *state.failed, *given))
         running = layout.levels_from(tuple(dict.fromkeys(given)))
         if len(state.rows) < self.first:
             kind, levels = "first", _first(layout, seen, rng)
         else:
             kind, levels = "joint", self._joint(state, seen, running, rng)
         if levels is None:
-            kind, levels = "repeat", self._joint(state, seen[:0], running, rng)
+            kind, levels = "repeat", self._joint(state, frozenset(), running, rng)
             assert levels is not None
         return layout.choice_of(levels, rng), {"kind": kind, "levels": levels.tolist()}
 
-    def _joint(self, state: State, seen: Levels, running: Levels, rng: np.random.Generator) -> Levels | None:
+    def _joint(
+        self, state: State, seen: Set[bytes], running: Levels, rng: np.random.Generator
+    ) -> Levels | None:
         """The joint choice by expected improvement, by tables drawn from the posterior, or by chance."""
         targets = ranks(state.rewards)
         known = len(state.rows) >= max(self.first, 2) and np.ptp(targets) > 0
@@ -205,10 +207,10 @@ def ranks(rewards: Sequence[float | None]) -> NDArray[np.float64]:
     return middle_ranks(values) / max(len(values), 1) - 0.5
 
 
-def _first(layout: Layout, seen: Levels, rng: np.random.Generator) -> Levels | None:
+def _first(layout: Layout, seen: Set[bytes], rng: np.random.Generator) -> Levels | None:
     """Random levels that were not seen before."""
     levels: Levels = rng.integers(0, layout.sizes)
-    if not (seen == levels).all(axis=1).any():
+    if key_of(levels) not in seen:
         return levels
     return propose(layout, random_draw(layout, rng), False, seen, levels[None], rng)
 
@@ -246,7 +248,7 @@ class Memo:
             return model.draw(targets[used], breadth, rng), model.prior.far > 0
 
     def best_new(
-        self, state: State, targets: NDArray[np.float64], first: int, seen: Levels, running: Levels
+        self, state: State, targets: NDArray[np.float64], first: int, seen: Set[bytes], running: Levels
     ) -> Levels | None:
         """The levels with the greatest expected improvement, see `Beliefs.best_new`.
 
@@ -254,14 +256,15 @@ class Memo:
             state: of the strategy.
             targets: of the results, (rows,).
             first: as in `draw`.
-            seen: levels that are not proposed.
+            seen: levels that are not proposed, as bytes.
             running: levels of trials without a result.
         """
         with self._lock:
             used = self._catch_up(state, first)
             assert self.beliefs is not None
             told = state.layout.levels_from(state.rows)
-            return self.beliefs.best_new(normal_scores(targets)[used], told, seen, running)
+            known = state.layout.levels_from(tuple(seen))
+            return self.beliefs.best_new(normal_scores(targets)[used], told, known, running)
 
     def _catch_up(self, state: State, first: int) -> NDArray[np.int64]:
         """Bring the models up to a state. Returns the indices of the results that they contain."""
@@ -297,7 +300,7 @@ def is_small(layout: Layout) -> bool:
 
 def random_draw(layout: Layout, rng: np.random.Generator) -> Draw:
     """Random tables that contain no knowledge."""
-    return Draw(rng.standard_normal(layout.count), np.zeros((layout.count, layout.count)))
+    return Draw(rng.standard_normal(layout.count), no_pairs(layout.count), paired=False)
 
 
 def last_fit(results: int, first: int) -> int:

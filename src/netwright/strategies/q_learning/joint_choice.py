@@ -12,9 +12,9 @@ reinforcement learning by payoff propagation", JMLR 7 (2006), 1789-1828.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import combinations, islice
 
 import numpy as np
@@ -64,16 +64,12 @@ class Tables:
     @cached_property
     def neighbours(self) -> tuple[tuple[int, ...], ...]:
         """The neighbours of each agent."""
-        joined: list[list[int]] = [[] for _ in self.sizes]
-        for i, j in self.edges:
-            joined[i].append(j)
-            joined[j].append(i)
-        return tuple(tuple(sorted(near)) for near in joined)
+        return _neighbours(len(self.sizes), self.edges)
 
     @cached_property
     def is_forest(self) -> bool:
         """Whether the graph of the agents has no cycle."""
-        return len(_random_forest(self, range(len(self.sizes)))) == len(self.sizes)
+        return _is_forest(len(self.sizes), self.edges)
 
     def gains(self, actions: Actions) -> Array:
         """What every action adds, given the actions of the other agents (rows, agents): shape (rows, all actions)."""
@@ -124,7 +120,7 @@ def enumerated(tables: Tables, seen: Actions, more: Array | None = None) -> Acti
     return np.array(np.unravel_index(best, tables.sizes), dtype=np.int64)
 
 
-def best_of_forest(tables: Tables, seen: Set[bytes]) -> Actions | None:
+def best_of_forest(tables: Tables, seen: Container[bytes]) -> Actions | None:
     """The best joint action that was not seen, if the agents' graph is a forest.
 
     None if it is not among the first `MOST_FALLING`.
@@ -148,10 +144,7 @@ def falling(tables: Tables) -> Iterator[Actions]:
     position = {agent: i for i, (agent, _) in enumerate(order)}
     above = [None if parent is None else position[parent] for _, parent in order]
     ranked = [np.argsort(-sums[agent], axis=1, kind="stable") for agent, _ in order]
-    lost = [
-        np.take_along_axis(sums[agent].max(axis=1, keepdims=True) - sums[agent], ranks, axis=1)
-        for (agent, _), ranks in zip(order, ranked, strict=True)
-    ]
+    in_order = [sums[agent] for agent, _ in order]
 
     def row(decided: Sequence[int], depth: int) -> int:
         parent = above[depth]
@@ -162,11 +155,11 @@ def falling(tables: Tables) -> Iterator[Actions]:
         spent, decided, rank, before = heapq.heappop(heap)
         last = len(decided) - 1
         if last >= 0:
-            _push(heap, lost, ranked, decided, last, row(decided, last), rank + 1, before)
+            _push(heap, in_order, ranked, decided, last, row(decided, last), rank + 1, before)
         for depth in range(last + 1, len(order)):
             at = row(decided, depth)
             decided = (*decided, int(ranked[depth][at, 0]))
-            _push(heap, lost, ranked, decided, depth, at, 1, spent)
+            _push(heap, in_order, ranked, decided, depth, at, 1, spent)
         actions = np.empty(len(order), dtype=np.int64)
         actions[[agent for agent, _ in order]] = decided
         yield actions
@@ -174,7 +167,7 @@ def falling(tables: Tables) -> Iterator[Actions]:
 
 def _push(
     heap: list[tuple[float, tuple[int, ...], int, float]],
-    lost: list[Array],
+    sums: list[Array],
     ranked: list[Actions],
     decided: tuple[int, ...],
     depth: int,
@@ -184,8 +177,9 @@ def _push(
 ) -> None:
     """Queue the group in which the last decided agent takes its rank-th best action."""
     if rank < ranked[depth].shape[1]:
-        group = (*decided[:-1], int(ranked[depth][row, rank]))
-        heapq.heappush(heap, (before + float(lost[depth][row, rank]), group, rank, before))
+        action = int(ranked[depth][row, rank])
+        lost = sums[depth][row, ranked[depth][row, 0]] - sums[depth][row, action]
+        heapq.heappush(heap, (before + float(lost), (*decided[:-1], action), rank, before))
 
 
 def _walk(tables: Tables, members: Set[int]) -> Order:
@@ -264,7 +258,7 @@ def _ascend(tables: Tables, actions: Actions, gains: Array, rng: np.random.Gener
 
 def _improve_forest(tables: Tables, actions: Actions, rng: np.random.Generator) -> None:
     """Choose the actions of a random forest of agents exactly, given the other agents; in place."""
-    members = _random_forest(tables, rng.permutation(len(tables.sizes)).tolist())
+    members = _random_forest(tables.neighbours, rng.permutation(len(tables.sizes)).tolist())
     others = [agent for agent in range(len(tables.sizes)) if agent not in members]
     single = tables.single + tables.pairs[actions[others] + tables.offsets[others]].sum(axis=0)
     order = _walk(tables, members)
@@ -273,18 +267,33 @@ def _improve_forest(tables: Tables, actions: Actions, rng: np.random.Generator) 
         actions[agent] = sums[agent][0 if parent is None else actions[parent]].argmax()
 
 
-def _random_forest(tables: Tables, order: Sequence[int]) -> set[int]:
+@lru_cache(maxsize=16)
+def _neighbours(agents: int, edges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, ...], ...]:
+    joined: list[list[int]] = [[] for _ in range(agents)]
+    for i, j in edges:
+        joined[i].append(j)
+        joined[j].append(i)
+    return tuple(tuple(sorted(near)) for near in joined)
+
+
+@lru_cache(maxsize=16)
+def _is_forest(agents: int, edges: tuple[tuple[int, int], ...]) -> bool:
+    return len(_random_forest(_neighbours(agents, edges), range(agents))) == agents
+
+
+def _random_forest(neighbours: Sequence[Sequence[int]], order: Sequence[int]) -> set[int]:
     """Agents whose graph has no cycle. In the given order each one is added that makes none."""
-    tree: dict[int, int] = {}
+    trees: dict[int, list[int]] = {}  # of each agent that was added, all agents of its tree
     for agent in order:
-        touched = [tree[near] for near in tables.neighbours[agent] if near in tree]
-        if len(set(touched)) == len(touched):
-            tree[agent] = agent
-            tree.update({member: agent for member, label in tree.items() if label in touched})
-    return set(tree)
+        touched = [trees[near] for near in neighbours[agent] if near in trees]
+        if len({id(tree) for tree in touched}) == len(touched):
+            joined = [agent, *(member for tree in touched for member in tree)]
+            for member in joined:
+                trees[member] = joined
+    return set(trees)
 
 
-def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | None:
+def best_new(tables: Tables, actions: Actions, seen: Container[bytes]) -> Actions | None:
     """The best unseen joint action among these (rows, agents) and those that differ from one of them in one agent.
 
     Args:
@@ -301,7 +310,7 @@ def best_new(tables: Tables, actions: Actions, seen: Set[bytes]) -> Actions | No
 
 
 def best_change(
-    tables: Tables, actions: Actions, score: Callable[[Actions], tuple[Array, Array]], seen: Set[bytes]
+    tables: Tables, actions: Actions, score: Callable[[Actions], tuple[Array, Array]], seen: Container[bytes]
 ) -> Actions | None:
     """Like `best_new`, for any values (rows,) and gains (rows, all actions) of joint actions.
 

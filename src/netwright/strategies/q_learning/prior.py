@@ -106,22 +106,25 @@ def pair_counts(layout: Layout) -> tuple[int, int]:
     return max(near, 1), max(dimensions * (dimensions - 1) // 2 - near, 1)
 
 
-def tables_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix:
+def tables_covariance(layout: Layout, columns: Matrix, one_hot: Matrix, *, pairs: bool = True) -> Matrix:
     """Covariance between the tables' sums for some rows and for others; each kind of table has variance 1.
 
     Args:
         layout: of the dimensions.
         columns: covariance of the rows' levels with all levels, (rows, count).
         one_hot: the others, (others, count).
+        pairs: False: those of pairs are not needed, and are 0.
 
     Returns:
         For single dimensions, near pairs and far pairs: shape (3, rows, others).
     """
     total = columns @ one_hot.T
-    pairs = 0.5 * (total**2 - columns**2 @ one_hot.T)
-    near = pairs if layout.complete else _near_covariance(layout, columns, one_hot)
+    if not pairs:
+        return np.stack([total / len(layout.sizes), np.zeros_like(total), np.zeros_like(total)])
+    both = 0.5 * (total**2 - columns**2 @ one_hot.T)
+    near = both if layout.complete else _near_covariance(layout, columns, one_hot)
     near_count, far_count = pair_counts(layout)
-    return np.stack([total / len(layout.sizes), near / near_count, (pairs - near) / far_count])
+    return np.stack([total / len(layout.sizes), near / near_count, (both - near) / far_count])
 
 
 def _near_covariance(layout: Layout, columns: Matrix, one_hot: Matrix) -> Matrix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Container, Set
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from netwright.strategies.q_learning.joint_choice import (
     best_of_forest,
     enumerated,
     improved,
-    keys_of,
+    key_of,
 )
 from netwright.strategies.q_learning.layout import Layout, Levels, consecutive
-from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw
+from netwright.strategies.q_learning.posterior import MOST_ENUMERATED, Draw, no_pairs
 from netwright.strategies.q_learning.prior import Matrix
 
 MOST_STEPS = 12
@@ -25,7 +25,7 @@ MOST_STEPS = 12
 
 
 def propose(
-    layout: Layout, draw: Draw, far: bool, seen: Levels, starts: Levels, rng: np.random.Generator
+    layout: Layout, draw: Draw, far: bool, seen: Set[bytes], starts: Levels, rng: np.random.Generator
 ) -> Levels | None:
     """The levels (dimensions,) that maximise a draw and were not seen; None: all were.
 
@@ -33,26 +33,50 @@ def propose(
         layout: of the dimensions.
         draw: the drawn tables.
         far: whether dimensions that are not connected in the agents' graph share a table.
-        seen: (rows, dimensions).
+        seen: levels, as bytes.
         starts: where a search may begin, (rows, dimensions).
         rng: the source of random numbers.
     """
-    by_dimension = Tables(layout.sizes, draw.single, draw.pairs, all_pairs(len(layout.sizes)))
     if layout.choices <= MOST_ENUMERATED:
-        return enumerated(by_dimension, seen, draw.whole)
+        return enumerated(dimension_tables(layout, draw), layout.levels_from(tuple(seen)), draw.whole)
     tables = node_tables(layout, draw, far)
     if draw.weights is None:
-        known = keys_of(layout.actions_of(seen))
+        known = _SeenActions(layout, seen)
         actions = best_of_forest(tables, known) if tables.is_forest else None
         if actions is None:
             actions = best_new(tables, improved(tables, layout.actions_of(starts), rng), known)
         return None if actions is None else layout.levels_at(actions[None])[0]
     best = layout.levels_at(improved(tables, layout.actions_of(starts), rng))
-    return corrected(by_dimension, draw, np.concatenate([best[:1], starts[:1]]), keys_of(seen))
+    return corrected(dimension_tables(layout, draw), draw, np.concatenate([best[:1], starts[:1]]), seen)
+
+
+class _SeenActions(Container[bytes]):
+    """The joint actions of nodes whose levels were seen, as bytes. Few are asked for, so none is computed before."""
+
+    def __init__(self, layout: Layout, seen: Set[bytes]) -> None:
+        self._layout, self._seen = layout, seen
+
+    def __contains__(self, key: object) -> bool:
+        assert isinstance(key, bytes)
+        actions = np.frombuffer(key, dtype=np.int32).astype(np.int64)
+        return key_of(self._layout.levels_at(actions[None])[0]) in self._seen
+
+
+def dimension_tables(layout: Layout, draw: Draw) -> Tables:
+    """The tables between all dimensions; there are none where all of them are 0.
+
+    Args:
+        layout: of the dimensions.
+        draw: tables between dimensions.
+    """
+    edges = all_pairs(len(layout.sizes)) if draw.paired else ()
+    return Tables(layout.sizes, draw.single, draw.pairs, edges)
 
 
 def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
     """The tables between the joint actions of nodes: sums of the tables between their dimensions.
+
+    Where all of these are 0, nodes share no table: then the best joint action is the best one of each node.
 
     Args:
         layout: of the dimensions.
@@ -61,8 +85,13 @@ def node_tables(layout: Layout, draw: Draw, far: bool) -> Tables:
     """
     sizes = tuple(len(node.actions) for node in layout.nodes)
     slices = consecutive(sizes)
+    single = np.empty(sum(sizes))
+    if not draw.paired:
+        for node, actions in zip(layout.nodes, slices, strict=True):
+            single[actions] = node.one_hot @ draw.single[node.levels]
+        return Tables(sizes, single, no_pairs(len(single)), ())
+    pairs = np.zeros((len(single), len(single)))
     edges = all_pairs(len(sizes)) if far else layout.node_links
-    single, pairs = np.empty(sum(sizes)), np.zeros((sum(sizes), sum(sizes)))
     for node, actions in zip(layout.nodes, slices, strict=True):
         within = node.one_hot @ draw.pairs[node.levels, node.levels]
         single[actions] = node.one_hot @ draw.single[node.levels] + 0.5 * (within * node.one_hot).sum(axis=1)
