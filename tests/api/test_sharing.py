@@ -19,7 +19,9 @@ from netwright.cli.tables import end_lines
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
 from netwright.files import write_json
+from netwright.runs import leases
 from netwright.runs import postgresql as backend
+from netwright.runs.drivers import END
 from netwright.runs.folder import RunFolder, create_run_folder
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place, place_of
@@ -86,6 +88,18 @@ def test_trainings_are_in_one_folder_that_is_known_again(study: Study, tmp_path:
         assert written.exists(), "another process may be writing it"
 
 
+def test_trainings_that_were_moved_with_their_run_folder_are_found(study: Study, tmp_path: Path) -> None:
+    study.first.trial(3).mkdir()
+    moved = RunFolder(study.first.root.rename(tmp_path / "moved"))
+    assert moved.trials.parent == moved.root
+    assert moved.trial(3).is_dir()
+    assert openings_file(moved).parent == moved.trials
+    require_shared_trials(moved)
+    assert conducted(moved, [])
+    with pytest.raises(RunError, match=rf"{study.first.root}/trials-.* is not there.*the same path"):
+        require_shared_trials(study.second)
+
+
 def test_the_folder_of_the_trainings_may_be_named(url: str, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     first = begun(url, tmp_path / "a", folder=shared)
@@ -131,6 +145,22 @@ def test_the_end_is_made_once(study: Study) -> None:
     assert made == [study.first]
     assert conducted(study.first, made)
     assert made == [study.first]
+
+
+def test_who_waits_for_the_end_goes_on_once_it_is_made(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that has made it holds its lease still: it shuts its workers down, or was killed just then."""
+    looks: list[float] = []
+    with backend.driving(study.place, "elsewhere") as other:
+        assert other.reserve(END) is None
+
+        def finish(seconds: float) -> None:
+            looks.append(seconds)
+            other.finish()
+
+        monkeypatch.setattr(leases.time, "sleep", finish)
+        assert conducted(study.second, []), "it is made"
+    assert len(looks) == 1
+    assert looks[0] <= 1.0
 
 
 class KilledError(Exception):

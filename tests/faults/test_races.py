@@ -31,7 +31,7 @@ from tabulated import LEASE, Drivers, kill
 from whole_runs import Machine, require_nothing_left
 
 pytestmark = pytest.mark.cluster
-HOURS = 0.008
+HOURS = 0.004
 STEP = 0.1
 """Seconds of training between two checkpoints."""
 TRAINED = "trained.txt"

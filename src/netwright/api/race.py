@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -32,13 +33,16 @@ from netwright.runs.place import place_of
 from netwright.runs.results import RESULT, openings_file
 from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
 from netwright.runs.storage import drivers_elsewhere, reopen
-from netwright.runs.trials import load_trials, record_of
+from netwright.runs.trials import load_search, load_trials, record_of
 from netwright.searches.components import open_study
-from netwright.searches.multi_fidelity import MultiFidelitySearch
+from netwright.searches.multi_fidelity import SECONDS_BESIDE, MultiFidelitySearch
 from netwright.searches.race_trials import await_others
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.spaces.base import Space
+
+ROUNDS = 20
+"""How often `fewest_hours` corrects what is kept for the end by the hours that it has found."""
 
 
 def race_of(
@@ -143,7 +147,8 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
 
     Raises:
         RunError: another process holds the run, or works on its study.
-        SettingsError: the hours are not over 0, there is no such comparison, or the run trains each candidate once.
+        SettingsError: the hours are not over 0, or too few for a training to go on; there is no such comparison; or the
+            run trains each candidate once.
     """
     if hours is not None and not hours > 0:
         raise SettingsError(f"--hours must be over 0, got {hours:g}.")
@@ -171,11 +176,57 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
                 "or end it (Ctrl-C); then give more. One that was killed is forgotten after "
                 f"{place_of(folder).lease_seconds:.0f} s."
             )
+        if hours is not None and "full" not in (
+            compare,
+            settings.race.compare,
+        ):  # that trains the default in them
+            _require_a_training(folder, settings, hours)
         changed = folder.changed_settings(changes)
         reopen(folder, changed)
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
         write_text(folder.settings_file, changed)
+
+
+def _require_a_training(folder: RunFolder, settings: RunSettings, hours: float) -> None:
+    """Refuses more hours in which no training goes on: the test cases would be opened again for nothing.
+
+    Args:
+        folder: of the run.
+        settings: of the run, before it gets them.
+        hours: to add.
+
+    Raises:
+        SettingsError: they are too few.
+    """
+    fewest = fewest_hours(folder, settings)
+    if hours < fewest:
+        raise SettingsError(
+            f"--hours {hours:g} is too few for {folder.root}: no training would go on beside the tests and the report, "
+            f"and the test cases would be opened once more for nothing. Expected at least {fewest:g}."
+        )
+
+
+def fewest_hours(folder: RunFolder, settings: RunSettings) -> float:
+    """The least hours to add to a run so that a training goes on; 0 where one does without more.
+
+    Args:
+        folder: of the run.
+        settings: of the run, as they are.
+    """
+    race, before = settings.race, settings.budget.hours
+    assert race is not None
+    assert before is not None
+    spent, splits = max(load_search(folder)[1], race.used_seconds), folder.splits()
+    hours = 0.0
+    for _ in range(ROUNDS):  # what is kept for the end grows with the hours, by a share that is well below 1
+        given = settings.model_copy(
+            update={"budget": settings.budget.model_copy(update={"hours": before + hours})}
+        )
+        kept = seconds_to_finish(given, race.validation_seconds, len(splits.validation), len(splits.test))
+        seconds = spent + kept + SECONDS_BESIDE + race.first_seconds
+        hours = max(0.0, seconds / 3600.0 - before)
+    return math.ceil(hours * 1e4) / 1e4
 
 
 def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> None:

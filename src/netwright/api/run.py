@@ -130,7 +130,8 @@ class Run:
 
         Raises:
             RunError: another process holds the run, or it is damaged.
-            SettingsError: ``hours`` or ``compare`` for a search that trains each candidate once.
+            SettingsError: ``hours`` or ``compare`` for a search that trains each candidate once, or so few hours that
+                no training would go on.
             UntrustedCode: see `code`.
 
         Warns:

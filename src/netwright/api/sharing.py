@@ -69,10 +69,10 @@ def once(folder: RunFolder, driver: Driver, what: str, end: Callable[[], None]) 
     """
     where = _made_in(folder, driver)
     other = None if where else driver.reserve(END)
-    if other is not None:
+    where = where or _made_in(folder, driver)  # another one may have made it while this one waited
+    if where is None and other is not None:
         say_once(f"The search has ended. The {what} is made by {other}.")
         return False
-    where = _made_in(folder, driver)  # another one may have made it while this one waited
     if where is None:
         end()
     elif not (folder.root / COMPARING).exists():

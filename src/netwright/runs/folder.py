@@ -186,13 +186,20 @@ class RunFolder:
 
 @lru_cache(maxsize=16)
 def _shared_trials(folder: RunFolder, stamp: object) -> Path | None:
-    """The settings are read again only when their file has changed: the path of a trial is asked for very often."""
+    """The settings are read again only when their file has changed: the path of a trial is asked for very often.
+
+    The trainings may be in a run folder that was moved, with all that is in it. Their folder's name is random.
+    """
     if stamp is None:
         return None
     try:
-        return folder.settings().storage.trials
+        shared = folder.settings().storage.trials
     except NetwrightError:  # whoever needs the settings says what is wrong with them
         return None
+    if shared is None or shared.is_dir():
+        return shared
+    moved = folder.root.resolve() / shared.name
+    return moved if moved.is_dir() else shared
 
 
 @contextlib.contextmanager

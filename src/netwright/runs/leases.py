@@ -192,13 +192,14 @@ class LeasingDriver:
     def reserve(self, what: str) -> str | None:
         """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
 
-        It waits for a lease to lapse, as that may be of a driver that is gone. No trial is made at that moment: who
-        makes the end sees all that were made before it was its task, and no driver makes one after that.
+        It waits for a lease to lapse, as that may be of a driver that is gone, unless the end of the run is wanted and
+        it is made. No trial is made at that moment: who makes the end sees all that were made before it was its task,
+        and no driver makes one after that.
         """
         waited = time.monotonic() + self._place.lease_seconds + 1.0
         while self._scalar(_STUDY, _TAKE, wanted=[what]) is None:
             holder = self._holder(what)
-            if time.monotonic() > waited:
+            if time.monotonic() > waited or (what == END and self.finished() is not None):
                 return holder
             say_once(
                 f"Waiting up to {self._place.lease_seconds:.0f} s to see whether {holder}, still works on this."

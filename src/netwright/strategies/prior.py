@@ -31,7 +31,7 @@ from netwright.errors import SettingsError
 from netwright.strategies.base import Choice, Dimension, Observation, Stamp, Value
 from netwright.strategies.checks import require_whole
 from netwright.strategies.dimensions import Point, choice_at, point_of, point_of_first
-from netwright.strategies.prior_results import Key, Result, Results, Rows, key_of
+from netwright.strategies.prior_results import Key, Result, Results, key_of
 
 ATTEMPTS = 50
 """A choice that was proposed before is drawn again, at most this many times."""
@@ -152,9 +152,8 @@ class Prior:
             key = _key(state.dimensions, known)
             if key not in state.results and key not in running:
                 return known, {"kind": kind, "at": list(key)}
-        ranked = state.results.ranked(self.reduction)
-        incumbent = self._best(state, ranked)
-        weights = self._weights(state, ranked)
+        incumbent = self.incumbent(state)
+        weights = self._weights(state, incumbent)
         for _ in range(ATTEMPTS):
             kind = str(rng.choice(list(weights), p=list(weights.values())))
             centre = state.start if kind == "prior" else incumbent
@@ -229,39 +228,31 @@ class Prior:
 
     def incumbent(self, state: State) -> Point | None:
         """The best of the choices that were trained longest; None: none has a reward."""
-        return self._best(state, state.results.ranked(self.reduction))
+        return state.results.best(self.reduction)
 
     def weights(self, state: State) -> dict[str, float]:
         """The shares of "uniform", "prior" and "incumbent"; their sum is 1."""
-        return self._weights(state, state.results.ranked(self.reduction))
+        return self._weights(state, self.incumbent(state))
 
-    def _best(self, state: State, ranked: Rows) -> Point | None:
-        return state.results.point(int(ranked[0])) if len(ranked) else None
-
-    def _weights(self, state: State, ranked: Rows) -> dict[str, float]:
-        """`weights`, where the places of those compared are known, best first."""
-        rest, incumbent = 1 - self.uniform, self._best(state, ranked)
+    def _weights(self, state: State, incumbent: Point | None) -> dict[str, float]:
+        """`weights`, where the incumbent is known."""
+        rest = 1 - self.uniform
         if incumbent is None:
             return {"uniform": 1.0} if state.start is None else {"uniform": self.uniform, "prior": rest}
         if state.start is None:
             return {"uniform": self.uniform, "incumbent": rest}
-        share = self._share_of_prior(state, incumbent, ranked)
+        share = self._share_of_prior(state, incumbent)
         return {"uniform": self.uniform, "prior": rest * share, "incumbent": rest * (1 - share)}
 
-    def _share_of_prior(self, state: State, incumbent: Point, ranked: Rows) -> float:
+    def _share_of_prior(self, state: State, incumbent: Point) -> float:
         """The share of the prior, by how well it explains the best results; 1 until enough choices are known.
 
         The i-th best of n has the weight n - i + 1, as in the paper.
-
-        Args:
-            state: with the results.
-            incumbent: the best of those compared.
-            ranked: the places of those compared, best first.
         """
         start, results = state.start, state.results
         if start is None or results.known < self.reduction or np.array_equal(start, incumbent):
             return 1.0
-        top = ranked[: max(math.ceil(len(ranked) / self.reduction), self.reduction)]
+        top = results.top(self.reduction)
         weights = np.arange(len(top), 0.0, -1.0)
         for centre in (start, incumbent):
             weights[top == results.place_of(centre)] = 0.0

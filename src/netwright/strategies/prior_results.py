@@ -48,13 +48,13 @@ class Result:
 
 @dataclass(eq=False)
 class _Ranking:
-    """The first ``size`` places of a line, those with a reward in order: the best first, of equal ones the first.
+    """The first ``size`` places of a line, those with a reward in order: the best last, of equal ones the first.
 
-    ``losses`` (the negative rewards) and ``order`` (the places) have room for more than ``count``. ``least`` and
-    ``most`` are the shortest and the longest training among them.
+    So a good result moves few others. ``rewards`` and ``order`` (the places) have room for more than ``count``.
+    ``least`` and ``most`` are the shortest and the longest training among them.
     """
 
-    losses: Column = field(default_factory=lambda: np.zeros(0))
+    rewards: Column = field(default_factory=lambda: np.zeros(0))
     order: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     size: int = 0
     count: int = 0
@@ -66,17 +66,15 @@ class _Ranking:
         new = np.arange(self.size, size)[line.reward[self.size : size] > -math.inf]
         count = self.count + len(new)
         if count > len(self.order):
-            self.losses, self.order = np.pad(self.losses, (0, count)), np.pad(self.order, (0, count))
+            self.rewards, self.order = np.pad(self.rewards, (0, count)), np.pad(self.order, (0, count))
         if len(new) > MOST_INSERTED:
             places = np.concatenate([self.order[: self.count], new])
-            losses = -line.reward[places]
-            by_loss = np.argsort(losses, kind="stable")
-            self.losses[:count], self.order[:count] = losses[by_loss], places[by_loss]
+            places = places[np.lexsort((-places, line.reward[places]))]
+            self.rewards[:count], self.order[:count] = line.reward[places], places
         else:
             for last, place in enumerate(new.tolist(), self.count):
-                loss = -line.reward[place]
-                at = int(np.searchsorted(self.losses[:last], loss, side="right"))
-                for column, value in ((self.losses, loss), (self.order, place)):
+                at = int(np.searchsorted(self.rewards[:last], line.reward[place]))
+                for column, value in ((self.rewards, line.reward[place]), (self.order, place)):
                     column[at + 1 : last + 1] = column[at:last]
                     column[at] = value
         if len(new):
@@ -168,18 +166,35 @@ class Results(Mapping[Key, Result | None]):
         grown._failed = self._failed + (result is None) - (before is None and not new)
         return grown
 
-    def ranked(self, reduction: int) -> Rows:
-        """The places of the results of the longest trainings that have a reward: best first, of equal ones the first.
+    def best(self, reduction: int) -> Point | None:
+        """The best of those that are compared, of equal ones the first; None: there are none.
 
         Args:
-            reduction: at least this many, and one of its square of all.
+            reduction: compared are the longest trainings, at least this many, and one of its square of all.
         """
-        line = self._line
         with _GROWING:
-            # Where others have gone on, the line's has too many places.
-            ranking = line.ranking if line.ranking.size <= self._size else _Ranking()
-            ranking.advance(line, self._size)
-            known = ranking.order[: ranking.count].copy()
+            compared = self._compared(reduction)
+            item = self._line.items[int(compared[-1])] if len(compared) else None
+        return None if item is None else item.point
+
+    def top(self, reduction: int) -> Rows:
+        """The places of the best of those that are compared: best first, of equal ones the first.
+
+        Args:
+            reduction: one of this many, and at least this many; see `best`.
+        """
+        with _GROWING:
+            compared = self._compared(reduction)
+            count = max(math.ceil(len(compared) / reduction), reduction)
+            return compared[-count:][::-1].copy()
+
+    def _compared(self, reduction: int) -> Rows:
+        """The places of those that are compared, best last. It is valid under the lock alone."""
+        line = self._line
+        # Where others have gone on, the line's has too many places.
+        ranking = line.ranking if line.ranking.size <= self._size else _Ranking()
+        ranking.advance(line, self._size)
+        known = ranking.order[: ranking.count]
         count = max(reduction, math.ceil(len(known) / reduction**2))
         if len(known) <= count or ranking.least == ranking.most:
             return known
@@ -193,12 +208,6 @@ class Results(Mapping[Key, Result | None]):
         place = self._line.places.get(key_of(point), self._size)
         return place if place < self._size and np.array_equal(self._line.points[place], point) else -1
 
-    def point(self, place: int) -> Point:
-        """The point at a place with a result, (dimensions,)."""
-        item = self._line.items[place]
-        assert item is not None
-        return item.point
-
     def densities(self, places: Rows, centre: Point, density: Callable[[Point, Point], float]) -> Column:
         """The densities about a centre at some places, (places,), each computed once.
 
@@ -210,7 +219,8 @@ class Results(Mapping[Key, Result | None]):
         line = self._line
         with _GROWING:
             kept = line.densities.pop(centre.tobytes(), np.zeros(0))
-            kept = np.pad(kept, (0, max(0, len(line.fidelity) - len(kept))), constant_values=math.nan)
+            if len(kept) < len(line.fidelity):
+                kept = np.pad(kept, (0, len(line.fidelity) - len(kept)), constant_values=math.nan)
             found: Column = kept[places]
             if len(new := places[np.isnan(found)]):
                 for place in new.tolist():
