@@ -20,6 +20,10 @@ STEPS = st.lists(
 )
 
 
+def away(point: np.ndarray, centre: np.ndarray) -> float:
+    return float(abs(point - centre)[0])
+
+
 def result(key: int, told: tuple[float, float] | None) -> Result | None:
     return None if told is None else Result(np.array([key / 10]), (told,))
 
@@ -40,29 +44,33 @@ def test_they_are_like_a_dictionary(steps: list[tuple[int, int, tuple[float, flo
         least = min(sorted((r.fidelity for r in known), reverse=True)[:count], default=0)
         longest = [r for r in known if r.fidelity >= least]
         best_first = sorted(longest, key=lambda r: -r.reward)
-        third = best_first[: max(3, math.ceil(len(best_first) / 3))]
-        assert results.top(3).tolist() == [results.place_of(r.point) for r in third]
         best = results.best(3)
-        assert best is None if not third else best is third[0].point
+        assert best is None if not best_first else best is best_first[0].point
+        for centres in ((0.3, 0.7), (0.3, 0.3), (0.1, 0.9)):
+            third = best_first[: max(3, math.ceil(len(best_first) / 3))]
+            weights = [len(third) - i if r.point[0] not in centres else 0 for i, r in enumerate(third)]
+            gaps = [
+                away(r.point, np.array(centres[:1])) - away(r.point, np.array(centres[1:])) for r in third
+            ]
+            evidence, weight = results.evidence(*(np.array([c]) for c in centres), away, 3)
+            assert weight == sum(weights)
+            assert math.isclose(
+                evidence, sum(w * g for w, g in zip(weights, gaps, strict=True)), abs_tol=1e-12
+            )
         assert results.place_of(np.array([99.0])) == -1
 
 
-@given(STEPS, st.sampled_from([0.0, 0.3, 0.7]))
-def test_densities_are_kept_and_right(
-    steps: list[tuple[int, int, tuple[float, float] | None]], middle: float
-) -> None:
-    results, centre, asked = Results(), np.array([middle]), []
+@given(STEPS)
+def test_a_density_is_computed_once(steps: list[tuple[int, int, tuple[float, float] | None]]) -> None:
+    results, asked, centres = Results(), list[float](), (np.array([0.3]), np.array([0.7]))
 
     def density(point: np.ndarray, about: np.ndarray) -> float:
         asked.append(float(point[0]))
-        return float(abs(point - about)[0])
+        return away(point, about)
 
     for _, key, told in steps:
         results = results.with_result((key / 10,), result(key, told))
-        places, items = results.top(3), list(results.values())
-        found = results.densities(places, centre, density)
-        points = [item.point[0] for place in places.tolist() if (item := items[place]) is not None]
-        assert found.tolist() == [abs(point - middle) for point in points]
+        results.evidence(*centres, density, 3)
     before = len(asked)
-    results.densities(results.top(3), centre, density)
+    results.evidence(*centres, density, 3)
     assert len(asked) == before

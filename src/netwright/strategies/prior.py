@@ -252,15 +252,8 @@ class Prior:
         start, results = state.start, state.results
         if start is None or results.known < self.reduction or np.array_equal(start, incumbent):
             return 1.0
-        top = results.top(self.reduction)
-        weights = np.arange(len(top), 0.0, -1.0)
-        for centre in (start, incumbent):
-            weights[top == results.place_of(centre)] = 0.0
         density = partial(self._log_density, state.dimensions)
-        prior, best = (results.densities(top, centre, density) for centre in (start, incumbent))
-        # One after the other, as numpy's sum would round otherwise.
-        evidence = float(np.cumsum(weights * (prior - best))[-1])
-        weight = float(weights.sum())
+        evidence, weight = results.evidence(start, incumbent, density, self.reduction)
         share = 1 / (1 + math.exp(-min(max(evidence / weight, -30), 30))) if weight else 0.5
         return min(max(share, LEAST), 1 - LEAST)
 

@@ -50,12 +50,15 @@ class Result:
 class _Ranking:
     """The first ``size`` places of a line, those with a reward in order: the best last, of equal ones the first.
 
-    So a good result moves few others. ``rewards`` and ``order`` (the places) have room for more than ``count``.
-    ``least`` and ``most`` are the shortest and the longest training among them.
+    So a good result moves few others. ``rewards``, ``order`` (the places) and ``gaps`` have room for more than
+    ``count``. ``gaps``: by how much the logarithm of the density about the first of two ``centres`` is greater than
+    about the second; NaN: not computed yet. ``least`` and ``most`` are the shortest and the longest training.
     """
 
     rewards: Column = field(default_factory=lambda: np.zeros(0))
     order: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    gaps: Column = field(default_factory=lambda: np.zeros(0))
+    centres: bytes = b""
     size: int = 0
     count: int = 0
     least: float = math.inf
@@ -67,20 +70,32 @@ class _Ranking:
         count = self.count + len(new)
         if count > len(self.order):
             self.rewards, self.order = np.pad(self.rewards, (0, count)), np.pad(self.order, (0, count))
+            self.gaps = np.pad(self.gaps, (0, count))
         if len(new) > MOST_INSERTED:
             places = np.concatenate([self.order[: self.count], new])
             places = places[np.lexsort((-places, line.reward[places]))]
-            self.rewards[:count], self.order[:count] = line.reward[places], places
+            self.rewards[:count], self.order[:count], self.gaps[:count] = (
+                line.reward[places],
+                places,
+                math.nan,
+            )
         else:
             for last, place in enumerate(new.tolist(), self.count):
                 at = int(np.searchsorted(self.rewards[:last], line.reward[place]))
-                for column, value in ((self.rewards, line.reward[place]), (self.order, place)):
+                values = line.reward[place], place, math.nan
+                for column, value in zip((self.rewards, self.order, self.gaps), values, strict=True):
                     column[at + 1 : last + 1] = column[at:last]
                     column[at] = value
         if len(new):
             self.least = min(self.least, float(line.fidelity[new].min()))
             self.most = max(self.most, float(line.fidelity[new].max()))
         self.size, self.count = size, count
+
+    def gaps_about(self, centres: bytes) -> Column:
+        """Those of all places, of which some may be computed: (count,), to be changed."""
+        if self.centres != centres:
+            self.gaps[:], self.centres = math.nan, centres
+        return self.gaps[: self.count]
 
 
 @dataclass(eq=False)
@@ -173,32 +188,60 @@ class Results(Mapping[Key, Result | None]):
             reduction: compared are the longest trainings, at least this many, and one of its square of all.
         """
         with _GROWING:
-            compared = self._compared(reduction)
+            compared = self._compared(self._ranking(), reduction)
             item = self._line.items[int(compared[-1])] if len(compared) else None
         return None if item is None else item.point
 
-    def top(self, reduction: int) -> Rows:
-        """The places of the best of those that are compared: best first, of equal ones the first.
+    def evidence(
+        self, first: Point, second: Point, density: Callable[[Point, Point], float], reduction: int
+    ) -> tuple[float, float]:
+        """How much better the first of two centres explains the best of those that are compared than the second.
+
+        The weight of the i-th best of n is n - i + 1; a centre itself has none.
 
         Args:
-            reduction: one of this many, and at least this many; see `best`.
+            first: a point.
+            second: another one.
+            density: the logarithm of the density of a point about a centre.
+            reduction: the best are one of this many, and at least this many; see `best`.
+
+        Returns:
+            The sum of the weighted differences, and that of the weights.
         """
         with _GROWING:
-            compared = self._compared(reduction)
-            count = max(math.ceil(len(compared) / reduction), reduction)
-            return compared[-count:][::-1].copy()
+            ranking = self._ranking()
+            compared = self._compared(ranking, reduction)
+            gaps = np.full(len(compared), math.nan)
+            if len(compared) == ranking.count:
+                gaps = ranking.gaps_about(first.tobytes() + second.tobytes())
+            count = min(max(math.ceil(len(compared) / reduction), reduction), len(compared))
+            top, gaps = compared[len(compared) - count :], gaps[len(compared) - count :]
+            if len(new := np.flatnonzero(np.isnan(gaps))):
+                about = (self._densities(top[new], centre, density) for centre in (first, second))
+                gaps[new] = next(about) - next(about)
+            weight = count * (count + 1) / 2
+            for place in {self.place_of(first), self.place_of(second)}:
+                for at in np.flatnonzero(top == place).tolist():
+                    gaps[at] = 0.0
+                    weight -= at + 1
+            # From the best on, one after the other: numpy's sum would round otherwise.
+            sums = np.cumsum((np.arange(1.0, count + 1.0) * gaps)[::-1])
+        return (float(sums[-1]) if count else 0.0), weight
 
-    def _compared(self, reduction: int) -> Rows:
-        """The places of those that are compared, best last. It is valid under the lock alone."""
-        line = self._line
+    def _ranking(self) -> _Ranking:
+        """The order of these results. It is valid under the lock alone."""
         # Where others have gone on, the line's has too many places.
-        ranking = line.ranking if line.ranking.size <= self._size else _Ranking()
-        ranking.advance(line, self._size)
+        ranking = self._line.ranking if self._line.ranking.size <= self._size else _Ranking()
+        ranking.advance(self._line, self._size)
+        return ranking
+
+    def _compared(self, ranking: _Ranking, reduction: int) -> Rows:
+        """The places of those that are compared, best last. It is valid under the lock alone."""
         known = ranking.order[: ranking.count]
         count = max(reduction, math.ceil(len(known) / reduction**2))
         if len(known) <= count or ranking.least == ranking.most:
             return known
-        fidelities = line.fidelity[known]
+        fidelities = self._line.fidelity[known]
         least = np.partition(fidelities, len(known) - count)[len(known) - count]
         longest: Rows = known[fidelities >= least]
         return longest
@@ -208,8 +251,8 @@ class Results(Mapping[Key, Result | None]):
         place = self._line.places.get(key_of(point), self._size)
         return place if place < self._size and np.array_equal(self._line.points[place], point) else -1
 
-    def densities(self, places: Rows, centre: Point, density: Callable[[Point, Point], float]) -> Column:
-        """The densities about a centre at some places, (places,), each computed once.
+    def _densities(self, places: Rows, centre: Point, density: Callable[[Point, Point], float]) -> Column:
+        """The densities about a centre at some places, (places,), each computed once. For use under the lock.
 
         Args:
             places: of results.
@@ -217,19 +260,16 @@ class Results(Mapping[Key, Result | None]):
             density: of a point about a centre.
         """
         line = self._line
-        with _GROWING:
-            kept = line.densities.pop(centre.tobytes(), np.zeros(0))
-            if len(kept) < len(line.fidelity):
-                kept = np.pad(kept, (0, len(line.fidelity) - len(kept)), constant_values=math.nan)
-            found: Column = kept[places]
-            if len(new := places[np.isnan(found)]):
-                for place in new.tolist():
-                    kept[place] = density(line.points[place], centre)
-                found = kept[places]
-            line.densities[centre.tobytes()] = kept
-            while len(line.densities) > CENTRES_KEPT:
-                del line.densities[next(iter(line.densities))]
-            return found
+        kept = line.densities.pop(centre.tobytes(), np.zeros(0))
+        if len(kept) < len(line.fidelity):
+            kept = np.pad(kept, (0, len(line.fidelity) - len(kept)), constant_values=math.nan)
+        for place in places[np.isnan(kept[places])].tolist():
+            kept[place] = density(line.points[place], centre)
+        line.densities[centre.tobytes()] = kept
+        while len(line.densities) > CENTRES_KEPT:
+            del line.densities[next(iter(line.densities))]
+        found: Column = kept[places]
+        return found
 
 
 def key_of(point: Point) -> Key:
