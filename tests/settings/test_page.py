@@ -20,7 +20,7 @@ def test_the_page_is_what_the_code_makes() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page == with_tables(page), "run: python -m netwright.settings.page docs/settings.md"
     assert len(re.findall("^<!-- settings: ", page, re.MULTILINE)) == 19
-    assert len(re.findall("^<!-- options: ", page, re.MULTILINE)) == 16
+    assert len(re.findall("^<!-- options: ", page, re.MULTILINE)) == 17
 
 
 def test_a_table_that_was_changed_or_lost_is_made_anew(tmp_path: Path) -> None:
