@@ -136,7 +136,7 @@ def test_nothing_is_wider_than_a_phone(page: Browser, width: int) -> None:
     )
     page.resize(1100)
     page.settle()
-    assert page.run("document.querySelector('[data-plot=size]').layout.xaxis.domain") == [0, 0.46]
+    assert page.run("document.querySelector('[data-plot=size]').layout.xaxis.domain") == [0, 0.43]
 
 
 def test_in_the_dark_all_is_dark_but_what_is_printed(page: Browser) -> None:

@@ -59,8 +59,8 @@ def training_curves(
                 )
     title = "minutes of training" if timed else "epoch"
     figure.update_layout(
-        xaxis={"title": title, "domain": [0, 0.46]},
-        xaxis2={"title": title, "domain": [0.56, 1], "anchor": "y2"},
+        xaxis={"title": title, "domain": [0, 0.43]},
+        xaxis2={"title": title, "domain": [0.58, 1], "anchor": "y2"},
         yaxis={"title": "loss"},
         yaxis2={"title": f"validation {escaped(metric.axis)}", "anchor": "x2"},
     )

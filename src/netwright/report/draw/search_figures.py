@@ -194,7 +194,7 @@ def size_against_score(
     for i, summary in enumerate(tested):
         figure.add_trace(_contestant_point(summary, SYMBOLS[i % len(SYMBOLS)], metric))
     low, high = _score_range(tested)
-    left, right = ([0, 0.46], [0.56, 1]) if tested else ([0, 1], [0.99, 1])
+    left, right = ([0, 0.43], [0.58, 1]) if tested else ([0, 1], [0.99, 1])
     if not known:
         left, right = [0, 0.01], [0, 1]
     sizes = [float(t.parameters or 1) for t in known] + [float(s.contestant.parameters or 1) for s in tested]

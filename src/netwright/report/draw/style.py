@@ -89,12 +89,12 @@ def log_range(values: Sequence[float]) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> dict[str, Any]:
-    """Ticks of an axis between two decimal logarithms: powers of ten, or four even ones if there are fewer than two
+    """Ticks of an axis between two decimal logarithms: powers of ten, or three even ones if there are fewer than two
     powers.
     """
     if math.floor(high) > math.ceil(low):
         return {"dtick": 1}
-    values = [float(f"{value:.2g}") for value in np.logspace(low, high, 6)[1:-1]]
+    values = [float(f"{value:.2g}") for value in np.logspace(low, high, 5)[1:-1]]
     return {"tickvals": values, "ticktext": [formatting.parameters(int(value)) for value in values]}
 
 
