@@ -32,7 +32,7 @@ from optuna.samplers import BaseSampler
 
 from ask_tell import SPACE, loss
 from netwright.strategies.makers import PROPOSERS
-from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS
+from netwright.strategies.optuna_samplers import OPTUNA_SAMPLERS, SeededSampler
 from netwright.strategies.sampler import sampler
 
 MEDIAN_SECONDS, SIGMA = 600.0, 0.8
@@ -59,7 +59,7 @@ class Simulated:
 def made(name: str, seed: int) -> BaseSampler:
     """A strategy of netwright, or a sampler of Optuna's."""
     if name in OPTUNA_SAMPLERS:
-        return OPTUNA_SAMPLERS[name]()(seed)
+        return SeededSampler(OPTUNA_SAMPLERS[name](), seed)
     return sampler(name, seed=seed, distributions=SPACE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import shutil
@@ -61,6 +62,10 @@ def rounds_of(request: pytest.FixtureRequest, chance: random.Random, share: int 
     wanted = int(request.config.getoption("--fault-rounds", None) or 1)
     log = request.config.getoption("--fault-log", None)
     rounds = Rounds(request.node.name, range(max(1, wanted // share)), chance, log)
+    if (
+        wanted > 1
+    ):  # `faulthandler_timeout` would end all tests in the middle of a long one, which has its own limit
+        faulthandler.cancel_dump_traceback_later()
     yield rounds
     report = request.node.stash.get(REPORT, None)
     if report is not None and report.failed:
