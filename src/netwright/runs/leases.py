@@ -45,7 +45,7 @@ LEAVING_SECONDS = 5.0
 """How long a renewal that has begun is waited for in the end. The server may be away."""
 RENEWALS = 4
 """A lease is renewed so many times before it would end."""
-TURN_SECONDS, LONGEST_TURN = 2.0, 60.0
+TURN_SECONDS, LONGEST_TURN = 20.0, 60.0
 """How long a driver waits for its turn to make a trial, and after how long the server ends one of a driver that was cut
 off."""
 
