@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netwright import recipes, spaces, strategies
     from netwright.api import open_run, search
+    from netwright.api.changed_space import change_space
     from netwright.api.run import Run
     from netwright.strategies.sampler import sampler
 
 __version__ = "0.1.0"
-__all__ = ["Run", "open_run", "recipes", "sampler", "search", "spaces", "strategies"]
+__all__ = ["Run", "change_space", "open_run", "recipes", "sampler", "search", "spaces", "strategies"]
 
 _HOMES = {
     "Run": "netwright.api.run",
+    "change_space": "netwright.api.changed_space",
     "open_run": "netwright.api",
     "sampler": "netwright.strategies.sampler",
     "search": "netwright.api",

@@ -23,8 +23,8 @@ from netwright.models.store import ARCHITECTURE, describe_trained, load_trained,
 from netwright.planning.user_settings import UserSettings
 from netwright.report.summaries import SEARCHED
 from netwright.runs.data import open_run_data
+from netwright.runs.marks import FINISHED
 from netwright.runs.results import RESULT, read_results
-from netwright.runs.status import FINISHED
 from netwright.spaces import make_space
 from netwright.tasks.multilabel.thresholds import Thresholds, read_thresholds
 from netwright.training.files import WEIGHTS

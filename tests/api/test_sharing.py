@@ -23,11 +23,12 @@ from netwright.runs import leases
 from netwright.runs import postgresql as backend
 from netwright.runs.drivers import END
 from netwright.runs.folder import RunFolder, create_run_folder
+from netwright.runs.marks import COMPARING, FINISHED
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place, place_of
 from netwright.runs.results import openings_file
 from netwright.runs.shared_trials import make_shared_trials, require_shared_trials
-from netwright.runs.status import COMPARING, FINISHED, read_status
+from netwright.runs.status import read_status
 from simulated_race import settings_of
 
 pytest.importorskip("psycopg")

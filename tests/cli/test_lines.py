@@ -32,7 +32,8 @@ from netwright.planning.cost import Measurement, Plan
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.comparison import verdict_of
 from netwright.runs.folder import create_run_folder
-from netwright.runs.status import COMPARING, read_status
+from netwright.runs.marks import COMPARING
+from netwright.runs.status import read_status
 from netwright.searches.components import open_study
 from netwright.settings import parse_settings
 from netwright.spaces import make_space

@@ -18,8 +18,9 @@ from netwright.errors import SettingsError
 from netwright.planning.user_settings import UserSettings
 from netwright.report.collect.comparison import mean_scores, verdict_of
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import FINISHED
 from netwright.runs.results import trainings_of, used_training
-from netwright.runs.status import FINISHED, read_status
+from netwright.runs.status import read_status
 from planning.steps import resolve
 from shared_workers import SharedWorkers
 

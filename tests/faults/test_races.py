@@ -89,8 +89,8 @@ def drive(root: Path, environment: dict[str, str], said: Path) -> None:
     from netwright.api.sharing import is_finished, keep_in_step, once
     from netwright.files import write_json
     from netwright.runs.data import SearchData
+    from netwright.runs.marks import COMPARING, FINISHED
     from netwright.runs.shared_trials import require_shared_trials
-    from netwright.runs.status import COMPARING, FINISHED
     from netwright.runs.storage import driving
     from netwright.searches.components import open_study
     from netwright.searches.multi_fidelity import MultiFidelitySearch

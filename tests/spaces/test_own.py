@@ -138,3 +138,46 @@ def test_the_space_of_the_page_is_searched_by_its_name(
     assert refused.returncode == 2
     assert "--trust-code" in refused.stderr
     assert not mark.exists()
+
+
+def test_a_class_with_other_dimensions_is_refused_until_it_is_taken_up(
+    shapes: Path, netwright: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """From the command line: the search, the changed class, the refusals, the change, and what reads the run then."""
+    code, run = tmp_path / "mine.py", tmp_path / "run"
+    code.write_text(BASE.read_text())
+    words = ("--trials", 3, "--epochs", 1, "--workers", 1, "--verdict-hours", 0)
+    done = netwright(
+        "search", shapes, "--space", "mine:Stack", "--strategy", "random", "-o", run, *words, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    before = [record_of(trial) for trial in load_trials(open_run_folder(run))]
+    assert len({record.choice["depth"] for record in before}) > 1
+    least = max(record.choice["depth"] for record in before)
+    wider = BASE.read_text().replace("IntDistribution(1, 4)", f"IntDistribution({least}, 6)")
+    code.write_text(wider.replace('{"depth": 1, "width": 4}', f'{{"depth": {least}, "width": 4}}'))
+    (run / "finished.json").unlink()
+    refused = netwright("resume", run, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "netwright resume RUN --set space.code=mine:Stack" in refused.stderr
+    refused = netwright("resume", run, "--trust-code", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"mine:Stack has other dimensions than the trials of {run} (depth)" in refused.stderr
+    assert f"netwright resume {run} --set space.code=mine:Stack" in refused.stderr
+    done = netwright("resume", run, "--set", "space.code=mine:Stack", "--trials", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"space      depth: 1 to 4, now {least} to 6" in done.stdout
+    assert "strategy   random learns from the trials that fit" in done.stdout
+    after = [record_of(trial) for trial in load_trials(open_run_folder(run))]
+    for was, now in zip(before, after, strict=False):
+        assert now == was if was.choice["depth"] == least else now.status == "left_out"
+    assert all(record.choice["depth"] >= least for record in after[3:])
+    status = netwright("status", run)
+    assert f"{sum(r.choice['depth'] < least for r in before)} of another space" in status.stdout
+    page = (run / "report.html").read_text()
+    assert "The space was changed after 3 trials" in page
+    assert f"depth: 1 to 4, now {least} to 6" in page
+    out = next(record.number for record in after if record.status == "left_out")
+    refused = netwright("train", run, "--trial", out, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"Trial {out} of {run} is not of its space any more" in refused.stderr

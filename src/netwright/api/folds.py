@@ -27,9 +27,9 @@ from netwright.planning.start_from import leaks_of_folds
 from netwright.planning.user_settings import UserSettings
 from netwright.runs.data import open_own, open_run_data
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import FINISHED
 from netwright.runs.results import winner_folder
 from netwright.runs.series import PARTS, TESTED, parts_file
-from netwright.runs.status import FINISHED
 from netwright.training.files import WEIGHTS
 
 

@@ -13,6 +13,7 @@ from netwright.models.export.base import ExportData
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder, held
 from netwright.runs.front import TRAINED
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.results import winner_folder
 from netwright.runs.start import start_weights
 from netwright.runs.trials import TrialRecord, best_of
@@ -44,6 +45,11 @@ def trial_of(folder: RunFolder, records: Sequence[TrialRecord], number: int | No
     record = next((r for r in records if r.number == number), None)
     if record is None or not record.choice:
         raise RunError(f"{folder.root} has no trial {number}; it has {_numbers(records)}.")
+    if record.status == LEFT_OUT:
+        raise RunError(
+            f"Trial {number} of {folder.root} is not of its space any more ({record.reason}): expected one that is. "
+            "Name another one; a network that was trained of it before can still be used."
+        )
     return record
 
 

@@ -29,9 +29,10 @@ from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, FINISHED
 from netwright.runs.place import place_of
 from netwright.runs.results import RESULT, openings_file
-from netwright.runs.status import COMPARING, FINISHED, RunStatus, status_of
+from netwright.runs.status import RunStatus, status_of
 from netwright.runs.storage import drivers_elsewhere, reopen
 from netwright.runs.trials import load_search, load_trials, record_of
 from netwright.searches.components import open_study

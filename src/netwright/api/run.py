@@ -21,8 +21,9 @@ from netwright.models.export.trained import export_path, export_trained
 from netwright.models.store import load_trained, saved_network, saved_task
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import FINISHED, has_mark
 from netwright.runs.series import is_series
-from netwright.runs.status import FINISHED, RunStatus, read_status
+from netwright.runs.status import RunStatus, read_status
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.runs.trust import codes_of, require_trusted
 from netwright.runs.versions import stated, version_warning
@@ -72,7 +73,7 @@ class Run:
 
         None: nothing differs, the run does not say, or it is finished.
         """
-        finished = (self.folder.root / FINISHED).exists()
+        finished = has_mark(self.folder, FINISHED)
         return None if finished else version_warning(stated(self.folder.settings_file))
 
     @property

@@ -26,12 +26,14 @@ from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import Drawer
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, FINISHED, has_mark, is_of_earlier_study, write_mark
+from netwright.runs.results import forget_results
 from netwright.runs.shared_trials import require_shared_trials
-from netwright.runs.status import COMPARING, FINISHED, RunStatus, read_status, status_of
+from netwright.runs.status import RunStatus, read_status, status_of
 from netwright.runs.storage import driving, storage_errors
 from netwright.runs.trials import Records, TrialRecord, best_of, count_statuses
 from netwright.runs.versions import RESUMED, stated, version_warning, with_resumption
-from netwright.searches.components import open_study, problem_of
+from netwright.searches.components import open_study, problem_of, require_dimensions
 from netwright.searches.loop import Search
 from netwright.searches.one_shot import search_shared
 from netwright.searches.race_trials import await_others
@@ -96,7 +98,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
             raise
         write_report(folder, settings, run_data)
         if finished:
-            write_json(folder.root / FINISHED, {"finished": time.time()})
+            write_mark(folder, FINISHED, {"finished": time.time()})
     if on_status is not None:
         on_status(read_status(folder))
 
@@ -136,6 +138,7 @@ def search(
     require_shared_trials(folder)
     study = open_study(folder, settings, driver.storage)
     space = make_space(settings.space)
+    require_dimensions(folder, settings, study, space)
     drawer = Drawer(folder, settings, space, problem_of(settings, run_data.prepared).task)
     trials = Records(study)
 
@@ -215,7 +218,7 @@ def _nothing_trained(folder: RunFolder, settings: RunSettings, records: Sequence
 
 def comparison_hours(folder: RunFolder, settings: RunSettings) -> float:
     """The wall time of the final comparison in hours, by default half of the search's. It is fixed once begun."""
-    if (folder.root / COMPARING).exists():
+    if has_mark(folder, COMPARING):
         return float(read_json(folder.root / COMPARING)["hours"])
     if settings.verdict.hours is not None:
         return settings.verdict.hours
@@ -249,8 +252,11 @@ def compare(
     ]
     who = trainings(who, settings.verdict.seeds)
     share = share_seconds(settings, hours, len(who))
-    write_json(
-        folder.root / COMPARING,
+    if is_of_earlier_study(folder, COMPARING):
+        forget_results(folder)
+    write_mark(
+        folder,
+        COMPARING,
         {
             "trial": best.number,
             "hours": hours,

@@ -20,9 +20,9 @@ from netwright.report.collect.runs import compare_runs
 from netwright.report.collect.series import write_series
 from netwright.report.compared import ComparedRuns
 from netwright.runs.folder import SERIES, default_output, require_new_folder
+from netwright.runs.marks import FINISHED, has_mark
 from netwright.runs.results import read_results
 from netwright.runs.series import SeriesPlan, begun_runs, is_series, parts_file, read_plan, run_folder
-from netwright.runs.status import FINISHED
 
 
 class Series:
@@ -86,7 +86,7 @@ class Series:
         """
         for number in range(1, self.splits + 1):
             run = self._run(number, trust_code=trust_code)
-            if not (run.folder.root / FINISHED).exists():
+            if not has_mark(run.folder, FINISHED):
                 on_run(run)
                 run.resume(on_status)
         try:

@@ -8,8 +8,8 @@ from typing import Any
 from netwright.execution.notes import say_once
 from netwright.runs.drivers import END, Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, FINISHED, has_mark
 from netwright.runs.place import place_of
-from netwright.runs.status import COMPARING, FINISHED
 from netwright.runs.storage import reopened_elsewhere
 from netwright.settings import parse_text
 
@@ -20,7 +20,7 @@ def is_finished(folder: RunFolder) -> bool:
     Raises:
         StorageError: the server of a study that several share cannot be used.
     """
-    if not (folder.root / FINISHED).exists():
+    if not has_mark(folder, FINISHED):
         return False
     return folder.shared_trials is None or not reopened_elsewhere(folder)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,10 @@ from netwright.cli.options import (
 )
 from netwright.errors import SettingsError
 
+if TYPE_CHECKING:
+    from netwright.api.changed_space import Changed
+    from netwright.planning.changed_space import Wanted
+
 
 def resume(
     run: RunOrNoneArgument = None,
@@ -35,6 +40,23 @@ def resume(
         ),
     ] = None,
     compare: CompareOption = None,
+    changed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change the space of the run: space.OPTION=VALUE. Trials that still fit are kept, others left out.",
+        ),
+    ] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--given",
+            help="With --set: what earlier trials have in a dimension that is new, DIMENSION=VALUE.",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="With --set: more candidates.")
+    ] = None,
     max_pixels: MaxPixelsOption = None,
     trust_code: TrustOption = False,
     storage: StorageOption = None,
@@ -45,14 +67,22 @@ def resume(
     workers: WorkersOption = None,
 ) -> None:
     """Continue a run, or a series of runs, that was stopped or killed; or take part in a study of a database."""
+    from netwright.api.changed_space import changed_run
     from netwright.api.joining import join_study
+    from netwright.runs.folder import open_run_folder
     from netwright.runs.series import is_series
     from netwright.runs.studies import study_at
 
-    given = study_of(run, storage, study)
-    if given is not None:
+    named = study_of(run, storage, study)
+    wanted = _wanted(changed, given, trials, hours)
+    if wanted is not None and (named is not None or (run is not None and is_series(run)) or compare):
+        raise SettingsError(
+            "--set changes the space of a single run with a folder of its own: expected its folder, and no --study and "
+            "no --compare. Name one, or start a new search with the other space."
+        )
+    if named is not None:
         own = {} if workers is None else {"machine.workers": workers}
-        joined = join_study(study_at(*given), output, own, trust_code=trust_code)
+        joined = join_study(study_at(*named), output, own, trust_code=trust_code)
         out.print(f"run        {joined.folder.root}", markup=False)
         conduct(joined, hours, compare)
         return
@@ -64,11 +94,44 @@ def resume(
     if is_series(run):
         resume_series(run, hours, compare, trust_code=trust_code)
         return
+    if wanted is not None:
+        print_lines(_change_lines(changed_run(open_run_folder(run), wanted, trust_code=trust_code)))
+        hours = None
     opened = opened_run(run, trust_code=trust_code, searching=True)
     told = opened.other_versions()
     if told is not None:
         err.print(f"versions   {told}.", markup=False)
     conduct(opened, hours, compare)
+
+
+def _wanted(
+    changed: list[str] | None, given: list[str] | None, trials: int | None, hours: float | None
+) -> Wanted | None:
+    """The change of the space that the user wants; None where there is none.
+
+    Raises:
+        SettingsError: an option belongs to a change, but there is none.
+    """
+    from netwright.planning.changed_space import Wanted
+    from netwright.settings import read_assignments
+
+    if changed:
+        return Wanted(read_assignments(changed), read_assignments(given or [], "--given"), trials, hours)
+    alone = "--given" if given else "--trials" if trials is not None else None
+    if alone is not None:
+        raise SettingsError(f"{alone} is for a changed space: expected --set space.OPTION=VALUE, too.")
+    return None
+
+
+def _change_lines(changed: Changed) -> Iterator[str]:
+    """What a change of the space has come to."""
+    change = changed.change
+    yield from (f"space      {words}" for words in change.words())
+    yield from (f"           earlier trials have {words}" for words in change.assumed)
+    left = change.trials - change.fitted
+    yield f"trials     {change.fitted} of {change.trials} fit and count; {left} left out"
+    yield from (f"           {count}: {why}" for why, count in change.left_out.items())
+    yield f"strategy   {changed.learns}"
 
 
 def status(

@@ -15,7 +15,16 @@ NARROWEST = 6
 BESIDE_BAR = 26
 """Letters of a line for the share before the bar and the time left after it."""
 
-COUNTED = ("infeasible", "out_of_memory", "too_slow", "loss_stalled", "diverged", "crashed", "stopped")
+COUNTED = (
+    "infeasible",
+    "out_of_memory",
+    "too_slow",
+    "loss_stalled",
+    "diverged",
+    "crashed",
+    "stopped",
+    "left_out",
+)
 
 
 def status_lines(status: RunStatus, columns: int = 80) -> list[str]:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from netwright.report import formatting
 from netwright.report.metrics import metric_named
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.trials import RUNNING, STOPPED, TrialRecord
 from netwright.settings import RunSettings
 from netwright.training.outcome import Outcome, Status
 
 ENDINGS = {
+    LEFT_OUT: "The space was changed, and does not have this network: it is left out.",
     Status.COMPLETE: "It was trained to the end of its budget.",
     Status.INFEASIBLE: "It is not wanted, or there is no such network.",
     Status.OUT_OF_MEMORY: "It needs more memory than there is.",

@@ -23,6 +23,7 @@ from netwright.report.sections import Case, Gallery, Section
 from netwright.runs.data import RunData, open_run_data
 from netwright.runs.drawings import space_to_show
 from netwright.runs.folder import RunFolder
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.status import read_curves
 from netwright.runs.trials import RUNNING, TrialRecord, path_of
 from netwright.runs.trust import names_code
@@ -78,10 +79,14 @@ class TrialPictures:
         if not record.choice or self._settings.supernet is not None:
             return []
         number, path = record.number, path_of(self._folder, record)
-        found = [] if record.status == RUNNING and not record.words else [f"{DRAWING}-{number:x}-0"]
+        # What is left out may not be a choice of the space.
+        undrawn = record.status == LEFT_OUT or (record.status == RUNNING and not record.words)
+        found = [] if undrawn else [f"{DRAWING}-{number:x}-0"]
         for kind, name in ((TRAINING, CURVES), (OVERLAY, WEIGHTS)):
             stamp = file_stamp(path / name)
-            if stamp is not None and not (kind == OVERLAY and (self._own_code or record.status == RUNNING)):
+            if stamp is not None and not (
+                kind == OVERLAY and (self._own_code or record.status in (RUNNING, LEFT_OUT))
+            ):
                 found.append(f"{kind}-{number:x}-{hash(stamp) & 0xFFFFFFFF:x}")
         return found
 

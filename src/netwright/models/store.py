@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from netwright.data.base import AnyPrepared
 from netwright.errors import RunError
 from netwright.files import read_json, write_json
-from netwright.settings import RunSettings
-from netwright.spaces import network_builder
+from netwright.settings import RunSettings, SpecSettings
+from netwright.spaces import code_of, network_builder
 from netwright.tasks import TASKS, task_of_network
 from netwright.tasks.base import SavedNetwork, Task
 from netwright.tasks.predictor import Predictor
@@ -133,11 +133,25 @@ def load_trained(folder: Path, settings: RunSettings, device: str = "auto") -> P
         raise RunError(f"{folder} has no trained network ({WEIGHTS} is missing).")
     architecture = read_json(folder / ARCHITECTURE)
     task = _task_of(folder, architecture)
-    network = _built(folder, architecture, settings, task.network_task(architecture))
+    network = _built(folder, architecture, _as_saved(settings, architecture), task.network_task(architecture))
     load_weights(network, folder / WEIGHTS)
     chosen = resolve_device(device)
     saved = SavedNetwork(folder, architecture, read_json(folder / PREPROCESSING))
     return task.predictor(network.to(chosen).eval(), saved, chosen)
+
+
+def _as_saved(settings: RunSettings, architecture: Mapping[str, Any]) -> RunSettings:
+    """The settings with the space that a network was chosen in, if the run's was changed since.
+
+    A user's code is always what the run names, which was trusted.
+    """
+    saved, own = architecture.get("space"), settings.space
+    if settings.storage.url is not None or settings.storage.study is None or not isinstance(saved, dict):
+        return settings
+    if (saved.get("name"), code_of(SpecSettings(**saved))) != (own.name, code_of(own)):
+        return settings
+    kept = {name: own.options[name] for name in ("folder", "fingerprint") if name in own.options}
+    return settings.model_copy(update={"space": SpecSettings(**{**saved, **kept})})
 
 
 def _built(

@@ -13,8 +13,8 @@ from netwright.models.store import ARCHITECTURE, ENSEMBLE, FOLDS
 from netwright.runs.candidates import candidates_of
 from netwright.runs.folder import RunFolder, open_run_folder
 from netwright.runs.front import front_of
+from netwright.runs.marks import FINISHED, has_mark
 from netwright.runs.results import winner_folder
-from netwright.runs.status import FINISHED
 from netwright.runs.trials import TrialRecord, load_trials, record_of
 from netwright.settings import RunSettings
 from netwright.tasks import task_of_metric
@@ -63,7 +63,7 @@ def read_other_run(root: Path) -> OtherRun:
     """
     folder = open_run_folder(root)
     settings = folder.settings()
-    if not (folder.root / FINISHED).exists():
+    if not has_mark(folder, FINISHED):
         raise SettingsError(
             f"--start-from {root}: the run is not finished, so its best choice may still change. Expected a finished "
             f"one: 'netwright resume {root}' finishes it. To begin with weights alone, name a safetensors file."

@@ -12,6 +12,7 @@ STATUS_WORDS = {
     "loss_stalled": "loss stalled",
     "diverged": "diverged",
     "crashed": "crashed",
+    "left_out": "of another space",
 }
 
 DASH = "–"  # between the ends of an interval, and where there is no value

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -18,6 +19,7 @@ from torch import nn
 from netwright.errors import InfeasibleArchitecture, NetwrightError, RunError, SettingsError
 from netwright.files import read_json, write_json
 from netwright.runs.folder import RunFolder
+from netwright.runs.place import SQLITE, STUDY_NAME, place_of
 from netwright.runs.trials import TrialRecord, best_of, copied_study, network_key, path_of
 from netwright.runs.trust import names_code
 from netwright.settings import RunSettings, first_choices
@@ -113,8 +115,9 @@ class Drawer:
         self._space = space
         self._task = task
         self.needed = names_code(settings.space)
-        if self.needed and not (folder.root / SPACE).exists():
-            write_json(folder.root / SPACE, _stored(space))
+        file = space_file(folder, place_of(folder).study)
+        if self.needed and not file.exists():
+            write_space(file, space)
 
     def keep_best(self, records: Iterable[TrialRecord]) -> None:
         """Draws the best trial, if it has not been drawn yet."""
@@ -193,9 +196,13 @@ class _Reading:
     name: str
     records: tuple[TrialRecord, ...]
 
+    @property
+    def _file(self) -> Path:
+        return space_file(self.folder, place_of(self.folder).study)
+
     def space(self) -> Space:
         words = {self._key(r): r.words for r in self.records if r.choice and r.words}
-        file = self.folder.root / SPACE
+        file = self._file
         if not file.exists():
             return StoredSpace(self.name, self._dimensions, words)
         stored = read_json(file)
@@ -221,7 +228,7 @@ class _Reading:
 
     @cached_property
     def _dimensions(self) -> dict[str, BaseDistribution]:
-        file = self.folder.root / SPACE
+        file = self._file
         if not file.exists():
             return {name: dist for r in self.records for name, dist in r.distributions.items()}
         try:
@@ -244,6 +251,22 @@ class _Reading:
             return {self._key(best): tuple(map(_diagram, read_json(file)))}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{file} is damaged ({error}). Restore it from a copy.") from None
+
+
+def space_file(folder: RunFolder, study: str) -> Path:
+    """Where the space of a run's study is stored: another one after each change of the space.
+
+    Args:
+        folder: of the run.
+        study: the name of the study.
+    """
+    first = study == STUDY_NAME or not place_of(folder).url.startswith(SQLITE)
+    return folder.root / (SPACE if first else f"space-{study}.json")
+
+
+def write_space(file: Path, space: Space) -> None:
+    """Stores a space that is made by a user's own code."""
+    write_json(file, _stored(space))
 
 
 def _stored(space: Space) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from netwright.runs.folder import RunFolder
 from netwright.settings import StorageSettings
 
 STUDY_NAME = "search"
-"""The name of the only study in a run's own database."""
+"""The name of the study in a run's own database, until the run's space is changed."""
 SQLITE = "sqlite:///"
 
 
@@ -41,7 +41,7 @@ def place_in(settings: StorageSettings, folder: RunFolder) -> Place:
         SettingsError: a file is named, which might be any file of the user's.
     """
     if settings.url is None:
-        return Place(f"{SQLITE}{folder.database}")
+        return Place(f"{SQLITE}{folder.database}", settings.study or STUDY_NAME)
     if settings.url.startswith("sqlite"):
         raise SettingsError(
             f"{folder.settings_file}: storage.url is {settings.url!r}: expected a PostgreSQL database, or null for "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netwright.files import number, read_json
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, is_of_earlier_study
 from netwright.settings import RunSettings
 from netwright.tasks import RESULT_NAMES
 
@@ -22,10 +24,22 @@ def openings_file(folder: RunFolder) -> Path:
 
 
 def read_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """The results so far; the winner's comes first. An undefined score is NaN. Version 0.1 called the scores "dice"."""
+    """The results so far; the winner's comes first. An undefined score is NaN. Version 0.1 called the scores "dice".
+
+    Those of the time before the space was changed are not among them.
+    """
+    if is_of_earlier_study(folder, COMPARING):
+        return []
     files = [folder.winner / RESULT, *sorted((folder.root / "verdict").glob(f"*/{RESULT}"))]
     results = [read_json(file) for file in files if file.exists()]
     return [_with_numbers({"scores": result.get("dice", {}), **result}) for result in results]
+
+
+def forget_results(folder: RunFolder) -> None:
+    """Removes the networks of a final comparison, which is to be made anew."""
+    for compared in (folder.winner, folder.root / "verdict"):
+        if compared.exists():
+            shutil.rmtree(compared)
 
 
 def training_name(name: str, seed: int) -> str:

@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 
 from netwright.errors import RunError, first_line
 from netwright.files import file_stamp
+from netwright.runs.changes import remove_abandoned
 from netwright.runs.drivers import Driver, SoleDriver
 from netwright.runs.place import SQLITE, Place
 
@@ -48,7 +49,9 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
     Raises:
         RunError: as `open_for_writing`.
     """
-    yield SoleDriver(open_for_writing(place))
+    storage = open_for_writing(place)
+    remove_abandoned(storage, place.study)
+    yield SoleDriver(storage)
 
 
 def drivers(place: Place) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from netwright.files import read_json
 from netwright.objective import ObjectiveSettings
 from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, FINISHED, has_mark
 from netwright.runs.results import RESULT
 from netwright.runs.storage import drivers_elsewhere, finished_elsewhere, reopened_elsewhere
 from netwright.runs.summary import SearchSummary, read_summary, summary_of
@@ -23,8 +24,6 @@ from netwright.supernet.snapshots import LastStep, last_snapshot, last_step
 from netwright.training.files import CURVES
 from netwright.training.outcome import TRAIN_LOSS, VALIDATION_SCORE, current_names
 
-FINISHED = "finished.json"
-COMPARING = "comparison.json"
 CURVE_NAMES = (TRAIN_LOSS, VALIDATION_SCORE)
 
 
@@ -250,15 +249,15 @@ def describer(settings: RunSettings) -> Callable[[TrialRecord], str]:
 
 
 def _phase(folder: RunFolder, drivers: tuple[str, ...], *, finished: bool, goes_on: bool) -> str:
-    if (folder.root / FINISHED).exists() and not goes_on:
+    if has_mark(folder, FINISHED) and not goes_on:
         return "finished"
     if not drivers and not folder.in_use():
         return "finished" if finished else "stopped"
-    return "comparing" if (folder.root / COMPARING).exists() else "searching"
+    return "comparing" if has_mark(folder, COMPARING) else "searching"
 
 
 def _comparison(folder: RunFolder, settings: RunSettings) -> Comparison | None:
-    if not (folder.root / COMPARING).exists():
+    if not has_mark(folder, COMPARING):
         return None
     values = read_json(folder.root / COMPARING)
     done = tuple(name for name in values["entries"] if (folder.contestant(name) / RESULT).exists())

@@ -15,11 +15,11 @@ from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError
 from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
+from netwright.runs.marks import FINISHED
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
 from netwright.runs.room import memory_for, workers_for
 from netwright.runs.start import found_again
-from netwright.runs.status import FINISHED
 from netwright.settings import RunSettings, override, parse_settings, parse_text
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from netwright.execution.interrupts import held_back
 from netwright.runs.clock import SPENT
 from netwright.runs.folder import RunFolder
+from netwright.runs.left_out import LEFT_OUT, WAS, as_it_was
 from netwright.runs.place import STUDY_NAME, place_of
 from netwright.runs.storage import has_storage, reading_storage
 from netwright.strategies.base import FIDELITY
@@ -48,7 +49,8 @@ LEARNED = frozenset(Status) - {Status.CRASHED}
 class TrialRecord:
     """One candidate of a run. Times are seconds since 1970.
 
-    ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up. ``outcome`` is None while
+    ``status`` is that of an `Outcome`, or "running", or "stopped" when the time was up, or "left_out" if it is not of
+    the run's space any more: then it has no reward, but still the outcome of its training. ``outcome`` is None while
     the candidate runs, and if it was stopped. ``cached_from`` is the trial that had trained the same network.
     ``phase`` is "exploration" or "exploitation" where the strategy has these phases. ``words`` is the choice in the
     words of its space; empty in runs of earlier versions. ``continues`` is the trial whose training this one goes
@@ -126,9 +128,10 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
     """The record of a stored trial."""
     attributes = trial.user_attrs
     outcome = attributes.get("outcome")
+    shown = as_it_was(trial) if WAS in attributes else trial
     return TrialRecord(
         number=trial.number,
-        choice=dict(trial.params),
+        choice=dict(shown.params),
         status=status_in_words(trial.state, attributes.get("status")),
         reason=attributes.get("reason", ""),
         reward=trial.values[0] if trial.state == TrialState.COMPLETE else None,
@@ -142,7 +145,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         joined=bool(attributes.get(JOINED)),
         network=str(attributes.get("network", "")),
         default=bool(attributes.get(DEFAULT)),
-        distributions=trial.distributions,
+        distributions=shown.distributions,
         values=tuple(trial.values) if trial.state == TrialState.COMPLETE else (),
         maximised=tuple(attributes.get(MAXIMISED, ())) if trial.state == TrialState.COMPLETE else (),
     )
@@ -245,17 +248,20 @@ def stop_trial(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
 def count_statuses(records: Iterable[TrialRecord]) -> dict[str, int]:
     """The number of trials with each status. All statuses are named.
 
-    In addition, "cached" counts the trials that reused a result, and "trained" the complete ones that did not.
+    In addition, "cached" counts the trials that reused a result, and "trained" the complete ones that did not. "total"
+    and "cached" are without those that are left out.
     """
     return named_counts(Counter((record.status, record.cached_from is not None) for record in records))
 
 
 def named_counts(counts: Counter[tuple[str, bool]]) -> dict[str, int]:
     """`count_statuses` from the number of trials with each status, apart for those that reused a result and others."""
+    names = (*map(str, Status), STOPPED, RUNNING, LEFT_OUT)
+    of_space = {key: number for key, number in counts.items() if key[0] != LEFT_OUT}
     return {
-        "total": counts.total(),
-        **{name: counts[name, True] + counts[name, False] for name in (*map(str, Status), STOPPED, RUNNING)},
-        "cached": sum(number for (_, cached), number in counts.items() if cached),
+        "total": sum(of_space.values()),
+        **{name: counts[name, True] + counts[name, False] for name in names},
+        "cached": sum(number for (_, cached), number in of_space.items() if cached),
         "trained": counts[Status.COMPLETE.value, False],
     }
 

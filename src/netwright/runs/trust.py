@@ -81,10 +81,10 @@ def require_trusted(code: OwnCode | None, *, trust_code: bool = False) -> str | 
     beside = source.others_beside()
     if same and not beside:
         return f"{source.file} is run, the same code as your own search ran"
-    raise UntrustedCode(_refusal(code.name, source, known=bool(kept), beside=beside if same else []))
+    raise UntrustedCode(_refusal(code, source, known=bool(kept), beside=beside if same else []))
 
 
-def _refusal(name: str, source: Source, *, known: bool, beside: list[str]) -> str:
+def _refusal(code: OwnCode, source: Source, *, known: bool, beside: list[str]) -> str:
     if beside:
         why = (
             f"the same code as your own search ran, but it has moved, and {beside[0]} beside it, which the search did "
@@ -92,11 +92,17 @@ def _refusal(name: str, source: Source, *, known: bool, beside: list[str]) -> st
         )
     elif known:
         why = "which has changed since the run began, and is not what a search of yours ran. Restore it; or"
+        if code.what == "space":
+            why = (
+                "which has changed since the run began. If its dimensions are to change in this run, take it up by "
+                f"'netwright resume RUN --set space.code={code.name}', which keeps the trials that fit. Else restore "
+                "it; or"
+            )
     else:
         why = "which no search of yours has run here: a run folder of somebody else may name any code"
     joined = " " if why.endswith("or") else ". "
     return (
-        f"{name} would run {source.file}, {why}{joined}"
+        f"{code.name} would run {source.file}, {why}{joined}"
         f"{'read' if joined == ' ' else 'Read'} it, and if you trust it, give --trust-code (in Python trust_code=True)."
     )
 

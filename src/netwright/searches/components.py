@@ -113,6 +113,33 @@ def open_study(folder: RunFolder, settings: RunSettings, storage: BaseStorage | 
     )
 
 
+def require_dimensions(folder: RunFolder, settings: RunSettings, study: optuna.Study, space: Space) -> None:
+    """Refuses a user's own space whose class has other dimensions than the run's trials.
+
+    Args:
+        folder: of the run.
+        settings: of the run.
+        study: of the run.
+        space: as its class makes it now.
+
+    Raises:
+        SettingsError: it has; the message says how it is taken up.
+    """
+    code, now = code_of(settings.space), space.distributions()
+    if code is None:
+        return
+    for trial in study.get_trials(deepcopy=False):
+        apart = [name for name, d in trial.distributions.items() if now.get(name) != d]
+        whole = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        apart += [name for name in now if name not in trial.distributions] if whole else []
+        if apart:
+            raise SettingsError(
+                f"{code.name} has other dimensions than the trials of {folder.root} ({', '.join(apart)}): expected the "
+                f"same. Restore it, or take it up in its folder: 'netwright resume {folder.root} --set "
+                f"space.code={code.name}' keeps the trials that fit."
+            )
+
+
 def values_of(outcome: Outcome, objective: ObjectiveSettings) -> tuple[float, ...] | None:
     """The value of each objective. None unless the candidate is complete and a case defines each metric.
 

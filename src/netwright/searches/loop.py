@@ -24,6 +24,7 @@ from netwright.runs.clock import Clock
 from netwright.runs.data import SearchData
 from netwright.runs.drivers import Driver, SoleDriver, finished_by
 from netwright.runs.folder import RunFolder
+from netwright.runs.left_out import WAS
 from netwright.runs.start import start_weights
 from netwright.runs.trials import ENDED, FOLDER, WORDS, network_key, stop_trial, store_outcome
 from netwright.searches.components import objective_of, protocol_of, values_of, within_limits
@@ -142,15 +143,20 @@ class Search:
         return [t._trial_id for t in trials if not t.state.is_finished() and t._trial_id not in own]
 
     def _learn(self, frozen: FrozenTrial) -> None:
-        """Takes a finished trial into account that this process has not finished itself."""
+        """Takes a finished trial into account that this process has not finished itself.
+
+        One that is not of the space any more only lends its result to its network, and keeps its files.
+        """
         self._settled.add(frozen._trial_id)
-        self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
-        cached = frozen.user_attrs.get("cached_from") is not None
-        self._count(cached=cached)
-        self._repeats = self._repeats + 1 if cached else 0
+        of_space, cached = WAS not in frozen.user_attrs, frozen.user_attrs.get("cached_from") is not None
+        if of_space:
+            self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
+            self._count(cached=cached)
+            self._repeats = self._repeats + 1 if cached else 0
         key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
         if key and outcome and "cached_from" not in frozen.user_attrs:
-            self._keep_weights(frozen.number, frozen.values[0] if frozen.values else None)
+            if of_space:
+                self._keep_weights(frozen.number, frozen.values[0] if frozen.values else None)
             self._remember(key, frozen.number, Outcome.from_dict(outcome))
 
     def _meet_others(self) -> None:

@@ -74,8 +74,8 @@ def override(values: Mapping[str, Any], assignments: Mapping[str, Any]) -> dict[
     return rename_settings(result)
 
 
-def read_assignments(texts: list[str]) -> dict[str, Any]:
-    """``key=value`` texts as a table. Values are read as YAML (numbers, true, lists).
+def read_assignments(texts: list[str], option: str = "--set") -> dict[str, Any]:
+    """``key=value`` texts as a table. Values are read as YAML (numbers, true, lists). ``option`` is what gave them.
 
     Example:
         >>> read_assignments(["training.learning_rate=2e-3", "slices={}"])
@@ -89,13 +89,13 @@ def read_assignments(texts: list[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise SettingsError(
-                f"--set expects key=value (for example training.learning_rate=0.002), got {text!r}."
+                f"{option} expects key=value (for example training.learning_rate=0.002), got {text!r}."
             )
         try:
             result[name.strip()] = _number(yaml.safe_load(value))
         except yaml.YAMLError:
             raise SettingsError(
-                f"--set {name}: the value {value!r} cannot be read; quote texts with ':'."
+                f"{option} {name}: the value {value!r} cannot be read; quote texts with ':'."
             ) from None
     return result
 

@@ -26,7 +26,8 @@ class StorageSettings(BaseModel):
         default=None,
         min_length=1,
         max_length=200,
-        description="name of the study in that database; `null`: that of the run folder; `--study`",
+        description="name of the study in that database; `null`: that of the run folder; `--study`. Without a "
+        "database it is filled in when the space of a run is changed: `search-2` and so on; `null` is `search`",
     )
     lease_seconds: float = Field(
         default=60.0,

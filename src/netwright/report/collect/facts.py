@@ -18,6 +18,7 @@ from netwright.report.collect.one_shot import one_shot_facts
 from netwright.runs.cost import GPU, RunCost, read_cost
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.trials import ENDED, TrialRecord
 from netwright.runs.versions import RESUMED, version_facts
 from netwright.settings import RunSettings
@@ -45,6 +46,7 @@ def facts_of(
         space: that the run searches.
     """
     splits, machine = folder.splits(), settings.machine
+    of_space = sum(record.status != LEFT_OUT for record in records)
     return (
         *TASKS[run_data.prepared.task].data_facts(run_data.dataset, run_data.prepared, settings),
         (
@@ -58,7 +60,7 @@ def facts_of(
         ("search space", f"{title_of(settings.space)}, {_choices(space)}"),
         ("strategy", title_of(settings.strategy)),
         *_start_facts(settings),
-        *(_trial_facts(settings, len(records)) if settings.supernet is None else one_shot_facts(settings)),
+        *(_trial_facts(settings, of_space) if settings.supernet is None else one_shot_facts(settings)),
         (
             "machine",
             f"{platform.machine()}, {formatting.counted(available_cores(), 'core')}; "

@@ -13,7 +13,13 @@ from netwright.report.collect.front import front_to_show
 from netwright.report.collect.one_shot import probability_path
 from netwright.report.collect.output import HISTORY, report_path, require_own
 from netwright.report.collect.race import final_choice_of, racers_of
-from netwright.report.collect.search import best_curves, penalty_of, reward_name, trial_rows
+from netwright.report.collect.search import (
+    best_curves,
+    changed_dimensions,
+    penalty_of,
+    reward_name,
+    trial_rows,
+)
 from netwright.report.collect.space import space_sections
 from netwright.report.collect.strategy import strategy_history, strategy_report
 from netwright.report.draw.comparison import comparison_sections
@@ -99,6 +105,7 @@ def report_page(
         best_curves=best_curves(folder, best),
         penalty=penalty_of(study),
         one_shot=path is not None,
+        changes=changed_dimensions(study),
     )
     notes = (*notes_of(study, len(records)), *left_out(settings, space))
     sections: tuple[Section, ...] = (

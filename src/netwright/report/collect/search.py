@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import optuna
 
+from netwright.report.draw.search import ChangedDimensions
 from netwright.report.metrics import metric_named
 from netwright.report.results import TrialRow
+from netwright.runs.changes import changes_of
 from netwright.runs.folder import RunFolder
 from netwright.runs.status import read_curves
 from netwright.runs.trials import RUNNING, TrialRecord, path_of
@@ -36,6 +39,22 @@ def penalty_of(study: optuna.Study | None) -> float | None:
 def best_curves(folder: RunFolder, best: TrialRecord | None) -> dict[str, list[float]]:
     """The curves of the best trial's training."""
     return {} if best is None else read_curves(path_of(folder, best))[1]
+
+
+def changed_dimensions(study: optuna.Study | None) -> tuple[ChangedDimensions, ...]:
+    """The changes of the space so far."""
+    return tuple(
+        ChangedDimensions(
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(change.time)),
+            change.words(),
+            change.trials,
+            change.fitted,
+            change.left_out,
+            change.assumed,
+            change.tested,
+        )
+        for change in changes_of({} if study is None else study.user_attrs)
+    )
 
 
 def trial_rows(records: Sequence[TrialRecord], space: Space) -> tuple[TrialRow, ...]:

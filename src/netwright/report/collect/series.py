@@ -11,8 +11,8 @@ from netwright.report.compared import ComparedRuns
 from netwright.report.draw.compared import spread_words
 from netwright.report.metrics import metric_named
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import FINISHED
 from netwright.runs.series import begun_runs, ensemble_metrics, read_plan
-from netwright.runs.status import FINISHED
 
 
 def write_series(root: Path, output: Path | None = None) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 from netwright.report.draw.layers import LayerChoices, layers_section
 from netwright.report.draw.network import NetworkTable, network_section
 from netwright.report.sections import Section
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.trials import TrialRecord
 from netwright.spaces.base import Layered, Space, Tabled
 from netwright.training.problem import NetworkTask
@@ -38,7 +39,7 @@ def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices 
     if not isinstance(space, Layered):
         return None
     graph = space.agent_graph()
-    tried = [record for record in records if record.choice]
+    tried = [record for record in records if record.choice and record.status != LEFT_OUT]
     values: dict[str, Any] = {}
     for layer, dimensions in enumerate(graph.agents):
         for dimension in dimensions:

@@ -49,6 +49,29 @@ EVERY_TRIAL = (
 
 
 @dataclass(frozen=True)
+class ChangedDimensions:
+    """A change of the space.
+
+    Args:
+        when: the date, in words.
+        dimensions: what each was and is, in words.
+        trials: how many there were.
+        fitted: how many of them fit.
+        left_out: how many do not, by the reason.
+        assumed: what the earlier trials are taken to have in new dimensions.
+        tested: whether the test cases had been opened.
+    """
+
+    when: str
+    dimensions: tuple[str, ...]
+    trials: int
+    fitted: int
+    left_out: Mapping[str, int]
+    assumed: tuple[str, ...] = ()
+    tested: bool = False
+
+
+@dataclass(frozen=True)
 class SearchCourse:
     """The course of a search.
 
@@ -60,6 +83,7 @@ class SearchCourse:
         best_curves: of the best trial's training: name -> one value an epoch.
         penalty: the number that the strategy got for a trial without a reward.
         one_shot: whether all networks were searched inside one training.
+        changes: of the space, in order.
     """
 
     trials: tuple[TrialRow, ...]
@@ -69,6 +93,7 @@ class SearchCourse:
     best_curves: Mapping[str, list[float]] = field(default_factory=dict)
     penalty: float | None = None
     one_shot: bool = False
+    changes: tuple[ChangedDimensions, ...] = ()
 
     @property
     def phased(self) -> bool:
@@ -78,14 +103,20 @@ class SearchCourse:
 
 def search_sections(search: SearchCourse, comparison: Comparison) -> tuple[Section, ...]:
     """All sections of the search, with or without a comparison."""
-    blocks = (*_facts(search), *_counts(search), *_course(search), *_sizes(search, comparison))
+    blocks = (
+        *_facts(search),
+        *_changes(search),
+        *_counts(search),
+        *_course(search),
+        *_sizes(search, comparison),
+    )
     sections = [
         Section("search", "How the search went", blocks, SEARCH, link="Search"),
         Section("winner", "The searched network", _best(search, comparison), NETWORK + 1, link="Winner"),
     ]
     if not comparison.contestants:
         told = progress_sentences(
-            search.trials,
+            tuple(trial for trial in search.trials if trial.status != "left_out"),
             search.best_trial,
             search.reward_name,
             comparison.metric.cases,
@@ -100,6 +131,43 @@ def search_sections(search: SearchCourse, comparison: Comparison) -> tuple[Secti
 def _facts(search: SearchCourse) -> tuple[Block, ...]:
     rows = tuple(Row((Cell(name, head=True), Cell(value))) for name, value in search.facts)
     return (Table((), rows, style="facts"),) if rows else ()
+
+
+def _changes(search: SearchCourse) -> tuple[Block, ...]:
+    """What became of the space in the middle of the search."""
+    if not search.changes:
+        return ()
+    last = search.changes[-1]
+    left = last.trials - last.fitted
+    told = [
+        f"The space was changed after {formatting.counted(last.trials, 'trial')}: {last.fitted} of them fit and count, "
+        f"{left} {'is' if left == 1 else 'are'} left out. No strategy learned from these, and none of them is the best."
+    ]
+    if any(change.tested for change in search.changes):
+        told.append(
+            "The test cases had been opened before, and whoever changed the space may have known the result: the test "
+            "is less strict than that of a search without a change."
+        )
+    head = tuple(Cell(name) for name in ("when", "what changed", "trials", "fit", "left out"))
+    rows = tuple(
+        Row(
+            (
+                Cell(change.when),
+                Cell(
+                    "; ".join((*change.dimensions, *(f"earlier trials have {w}" for w in change.assumed))),
+                    wide=True,
+                ),
+                Cell(str(change.trials), number=True),
+                Cell(str(change.fitted), number=True),
+                Cell(
+                    "; ".join(f"{count}: {why}" for why, count in change.left_out.items()) or "none",
+                    wide=True,
+                ),
+            )
+        )
+        for change in search.changes
+    )
+    return Sentences((" ".join(told),)), Table(head, rows, style="facts")
 
 
 def _counts(search: SearchCourse) -> tuple[Block, ...]:
