@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,13 @@ def test_a_page_and_its_numbers_over_a_setting(copy: Copy, tmp_path: Path) -> No
     panels = courses_of_runs(compared)
     assert [note.text for note in panels.layout.annotations] == ["strategy.rate 0.9", "strategy.rate 0.99"]
     assert len(panels.data) == 6
+    assert panels.layout.xaxis.dtick == 1, "there is no half a trial"
+    exploring = tuple(
+        replace(one, course=tuple(replace(trial, phase="exploration") for trial in one.course))
+        for one in compared.networks
+    )
+    page = write_compared(replace(compared, networks=exploring), tmp_path / "exploring")
+    assert "No search went on after its exploration phase" in page.read_text()
 
     page = write_compared(compared, tmp_path / "page", ["A note & more."])
     text = page.read_text()

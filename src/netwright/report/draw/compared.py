@@ -78,7 +78,12 @@ def _table(compared: ComparedRuns) -> tuple[Block, ...]:
 
 
 def _columns(compared: ComparedRuns) -> tuple[str, ...]:
-    return compared.settings if len(compared.settings) <= MOST_COLUMNS else ()
+    """The settings with a column; without those that repeat the name of the recipe in every row."""
+    searched = [one for one in compared.networks if one.settings]
+    columns = tuple(
+        name for name in compared.settings if any(one.settings[name] != one.recipe for one in searched)
+    )
+    return columns if len(columns) <= MOST_COLUMNS else ()
 
 
 def _row(row: ComparedRow, compared: ComparedRuns, settings: Sequence[str]) -> Row:
@@ -185,6 +190,10 @@ def _bars(compared: ComparedRuns) -> tuple[Block, ...]:
 def _courses(compared: ComparedRuns) -> tuple[Block, ...]:
     if not any(trial.reward is not None for one in compared.networks for trial in one.course):
         return ()
+    if not any(compared_figures.has_course(one) for one in compared.networks):
+        return _sentences(
+            ["No search went on after its exploration phase, so there is no course to be seen."]
+        )
     phased = any(trial.phase for one in compared.networks for trial in one.course)
     caption = (
         f"Each line is a run: the {compared.reward_name} of its trials as a moving average over an eighth of them, at "

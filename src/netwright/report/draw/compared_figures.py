@@ -10,7 +10,8 @@ import numpy as np
 
 from netwright.report.compared import ComparedNetwork, ComparedRuns, Spread
 from netwright.report.draw.search_figures import WINDOW
-from netwright.report.draw.style import INK, QUIET, escaped, log_range, log_ticks, shorten, style
+from netwright.report.draw.style import INK, QUIET, escaped, log_range, log_ticks, shorten, style, trial_ticks
+from netwright.report.results import TrialRow
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -214,13 +215,18 @@ def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def has_course(network: ComparedNetwork) -> bool:
+    """Whether a run has a line in `courses_of_runs`: the result of a trial after the exploration."""
+    return any(trial.reward is not None for trial in _after_exploration(network))
+
+
 def courses_of_runs(compared: ComparedRuns) -> go.Figure:
     """How the searches went: a panel for each kind, a line for each run, the moving average of its trials' rewards
     (Fig. 13). Of a search in phases the exploration is left out.
     """
     from plotly.subplots import make_subplots
 
-    shown = [one for one in compared.networks if any(trial.reward is not None for trial in one.course)]
+    shown = [one for one in compared.networks if has_course(one)]
     titles = list(dict.fromkeys((place_of(compared, n), n.group) for n in shown))
     order = places(compared)
     groups = list(dict.fromkeys(group for _, group in titles)) if compared.by is not None else [""]
@@ -244,6 +250,7 @@ def courses_of_runs(compared: ComparedRuns) -> go.Figure:
     style(figure, height=80 + PANEL * rows)
     figure.update_annotations(font_size=13)
     figure.update_yaxes(title_text=escaped(compared.reward_name), col=1)
+    figure.update_xaxes(**trial_ticks(max(len(_after_exploration(one)) for one in shown)))
     figure.update_xaxes(title_text="trial", row=rows)
     return figure
 
@@ -254,10 +261,14 @@ def _panel(compared: ComparedRuns, place: str, group: str, *, several: bool) -> 
     return escaped(f"{compared.by} {place}") + (f"<br>{_short(group)}" if several else "")
 
 
+def _after_exploration(network: ComparedNetwork) -> list[TrialRow]:
+    return [trial for trial in network.course if trial.phase != "exploration"]
+
+
 def _course(network: ComparedNetwork, colour: str) -> go.Scatter:
     import plotly.graph_objects as go
 
-    trials = [trial for trial in network.course if trial.phase != "exploration"]
+    trials = _after_exploration(network)
     rewards = np.array([np.nan if t.reward is None else t.reward for t in trials], dtype=np.float64)
     known = np.flatnonzero(~np.isnan(rewards))
     window = max(1, min(WINDOW, len(known) // SMOOTHED))

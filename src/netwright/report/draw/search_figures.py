@@ -24,6 +24,7 @@ from netwright.report.draw.style import (
     shorten,
     status_colour,
     style,
+    trial_ticks,
 )
 from netwright.report.metrics import Metric
 from netwright.report.results import TrialRow
@@ -100,6 +101,7 @@ def _axes(trials: Sequence[TrialRow], reward_name: str, lanes: int) -> dict[str,
             "title": "trial",
             "range": [min(numbers, default=0) - 0.8, max(numbers, default=0) + 0.8],
             "anchor": "y2" if lanes else "y",
+            **trial_ticks(len(numbers)),
         },
         "yaxis": {
             "title": escaped(reward_name),

@@ -40,6 +40,7 @@ STATUS_SYMBOLS = {
 }
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("star", "circle-open", "square-open", "diamond-open", "triangle-up-open", "cross-open", "x-open")
+FEW_TRIALS = 10
 PHASE_TINT = "#eef1f5"
 
 COLOURS = "Viridis"
@@ -96,6 +97,11 @@ def log_ticks(low: float, high: float) -> dict[str, Any]:
         return {"dtick": 1}
     values = [float(f"{value:.2g}") for value in np.logspace(low, high, 5)[1:-1]]
     return {"tickvals": values, "ticktext": [formatting.parameters(int(value)) for value in values]}
+
+
+def trial_ticks(count: int) -> dict[str, Any]:
+    """Ticks of an axis of so many trials. A few have one each, as there is no half a trial."""
+    return {"dtick": 1} if count <= FEW_TRIALS else {}
 
 
 def style(figure: go.Figure, *, height: int) -> None:
