@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from netwright.dashboard.notes import ENDINGS, markdown_text, trial_note
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.trials import RUNNING, STOPPED, TrialRecord
 from netwright.settings import RunSettings
 from netwright.training.outcome import Cost, Outcome, Status
@@ -40,7 +41,7 @@ def note(trial: TrialRecord) -> str:
 
 
 def test_every_status_is_told() -> None:
-    assert set(ENDINGS) == {*Status, STOPPED, RUNNING}
+    assert set(ENDINGS) == {*Status, STOPPED, RUNNING, LEFT_OUT}
 
 
 def test_a_complete_trial_tells_what_it_is_how_it_ended_and_what_it_costs() -> None:
