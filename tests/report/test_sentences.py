@@ -29,7 +29,9 @@ def contestant(
     return Contestant(name, name, "", "complete", "", parameters, 60.0, 10, milliseconds, dice)
 
 
-SEARCHED = contestant("searched", 0.0, parameters=410_000, milliseconds=10.0)
+SEARCHED = replace(
+    contestant("searched", 0.0, parameters=410_000, milliseconds=10.0), title="the searched network"
+)
 
 
 def test_first_sentence_gives_dice_interval_and_size() -> None:
@@ -39,6 +41,14 @@ def test_first_sentence_gives_dice_interval_and_size() -> None:
     assert f"at {mean:.3f} Dice" in first
     assert f"95 % interval {summary.overall.low:.3f}–{summary.overall.high:.3f}" in first
     assert "0.41 M parameters" in first
+    assert first.startswith("The searched network segments unseen cases at ")
+
+
+def test_where_the_default_was_chosen_alone_it_is_called_so() -> None:
+    default = replace(SEARCHED, title="the default")
+    told = verdict_sentences([default, contestant("large", 0.05)], LABELS)
+    assert told[0].startswith("The default segments unseen cases at ")
+    assert told[-1] == "In Dice the default is worse than large."
 
 
 def test_better_is_said_with_evidence_and_costs() -> None:

@@ -62,7 +62,7 @@ def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
             f"Tested without it: {formatting.names([_score(s, metric) for s in others if s.tested])}."
         )
     told += [_not_tested(s.contestant) for s in others if not s.tested]
-    told += _in_short(others, metric)
+    told += _in_short(searched, others, metric)
     return tuple(told)
 
 
@@ -105,14 +105,15 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
         return "The searched network is missing from the final comparison."
     contestant = searched.contestant
     if not searched.tested:
-        return _not_tested(contestant, subject="The searched network")
+        return _not_tested(contestant)
     low, high = searched.overall.low, searched.overall.high
     if math.isnan(low):
         certainty = f"one {metric.case} only, so no interval can be given"
     else:
         certainty = f"95 % interval {metric.interval(low, high)}{_over_seeds(searched, metric)}"
     size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
-    told = f"The searched network {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
+    subject = formatting.sentence_case(contestant.title)  # the default, where nothing else was chosen
+    told = f"{subject} {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
     return " ".join([told, *_trainings(searched, metric)])
 
 
@@ -228,7 +229,7 @@ def _ratio(mine: float | None, theirs: float | None, smaller: str, larger: str, 
     return (f"{times} times {smaller if mine < theirs else larger}",) if times else (same,)
 
 
-def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
+def _in_short(searched: Summary | None, others: Sequence[Summary], metric: Metric) -> list[str]:
     """The sentences that say plainly where the searched network is not better."""
     compared = [(s, outcome(s.comparison)) for s in others if s.comparison is not None and s.comparison.n]
     alike = Counter(s.contestant.title for s in others)
@@ -242,8 +243,8 @@ def _in_short(others: Sequence[Summary], metric: Metric) -> list[str]:
         ]
 
     told = []
-    if worse := named("worse"):
-        told.append(f"In {metric.name} the searched network is worse than {formatting.names(worse)}.")
+    if searched is not None and (worse := named("worse")):
+        told.append(f"In {metric.name} {searched.contestant.title} is worse than {formatting.names(worse)}.")
     if equal := named("equal"):
         told.append(f"In {metric.name} the search brought no measurable gain over {formatting.names(equal)}.")
     return told
@@ -253,7 +254,7 @@ def _score(summary: Summary, metric: Metric) -> str:
     return f"{summary.contestant.title} {metric.value(summary.overall.mean)}"
 
 
-def _not_tested(contestant: Contestant, subject: str | None = None) -> str:
+def _not_tested(contestant: Contestant) -> str:
     what = NOT_TESTED.get(contestant.status, f"was not tested ({formatting.status(contestant.status)})")
     reason = f": {contestant.reason.rstrip('.')}" if contestant.reason else ""
-    return f"{subject or formatting.sentence_case(contestant.title)} {what}{reason}."
+    return f"{formatting.sentence_case(contestant.title)} {what}{reason}."

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 import netwright as package
 from commands import in_this_process
 from netwright.data.images.inpainting_settings import MaskSettings
+from netwright.data.io.images import read_head, read_picture
 from netwright.data.io.volumes import read_image
 from netwright.data.volumes.geometry import _resampled
 from netwright.data.volumes.preprocessing import PreprocessingSettings
@@ -32,7 +34,7 @@ from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.description import describe_use
 from netwright.models.export.differences import first_different_layer
 from netwright.models.export.onnx import converted, converted_otherwise, runner
-from netwright.models.export.script import write_use
+from netwright.models.export.script import _templates, write_use
 from netwright.models.export.tracing import traces
 from netwright.models.export.trained import export_path, export_trained
 from netwright.nn.ensemble import Ensemble
@@ -277,6 +279,29 @@ def picture(path: Path, kind: str = "RGB", size: tuple[int, int] = (21, 27)) -> 
     else:
         Image.fromarray(pixels).convert("RGBA" if kind == "RGBA" else kind).save(path)
     return path
+
+
+@pytest.mark.parametrize("kind", ["RGB", "LA", "I;16", "deep grey", "deep colours"])
+def test_pictures_are_read_as_in_training(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With each orientation tag; grey ones of 16 bits without imagecodecs."""
+    channels = 3 if kind in ("RGB", "deep colours") else 1
+    source = _templates().get_template("read_picture.py.j2").render(use={"image_channels": channels})
+    read: dict[str, Any] = {"np": np, "Path": Path, "Image": Image, "sys": sys}
+    exec(source, read)
+    content = picture(tmp_path / "picture.png", kind).read_bytes()
+    if kind == "I;16":
+        monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    for orientation in range(1, 9):
+        tags = Image.Exif()
+        tags[0x0112] = orientation
+        chunk = b"eXIf" + tags.tobytes().removeprefix(b"Exif\0\0")
+        framed = (len(chunk) - 4).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+        turned = tmp_path / f"{orientation}.png"
+        turned.write_bytes(content[:33] + framed + content[33:])  # after the header
+        expected = read_picture(turned).pixels.reshape(*read_head(turned).size, channels)
+        found = read["read_picture"](turned)
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
 
 
 PREPARATION = {

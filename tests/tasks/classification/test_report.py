@@ -155,7 +155,7 @@ def test_verdict_in_points_of_accuracy() -> None:
     )
     assert "worse by" in told[1]
     assert "is below the original's 95 % interval" in told[1]
-    assert told[-1] == "In accuracy the searched network is worse than searched."
+    assert told[-1] == "In accuracy the original VGG-16 is worse than searched."
 
 
 def test_one_image_decides_nothing() -> None:

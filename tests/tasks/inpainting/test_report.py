@@ -64,13 +64,13 @@ def test_the_verdict_is_in_decibels() -> None:
     summaries = summarise([SEARCHED, OTHER], METRICS, PSNR)
     mean, low, high = (getattr(summaries[0].overall, name) for name in ("mean", "low", "high"))
     assert told[0].startswith(
-        f"The searched network restores unseen images to {mean:.1f} dB PSNR (95 % interval {low:.1f}–{high:.1f} dB)"
+        f"Searched restores unseen images to {mean:.1f} dB PSNR (95 % interval {low:.1f}–{high:.1f} dB)"
     )
     gain = mean - summaries[1].overall.mean
     assert f"better by {gain:.2f} dB, p < 0.001 over 40 images" in told[1]
     lost = verdict_sentences([replace(OTHER, name="searched"), replace(SEARCHED, name="a")], METRICS, "PSNR")
     assert f"worse by {gain:.2f} dB" in lost[1]
-    assert lost[-1] == "In PSNR the searched network is worse than searched."
+    assert lost[-1] == "In PSNR the base is worse than searched."
 
 
 def test_numbers_are_written_with_their_unit() -> None:

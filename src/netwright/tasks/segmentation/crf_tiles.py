@@ -39,8 +39,10 @@ class Tile:
 class Tiling:
     """The tiles of a volume.
 
-    ``shape``: of the volume. ``counts``: how many tiles there are along each axis. ``margins``: how many voxels around
-    a tile it is computed with, along each axis.
+    Args:
+        shape: of the volume.
+        counts: the most tiles along each axis; rounding may leave fewer.
+        margins: how many voxels around a tile it is computed with, along each axis.
     """
 
     shape: tuple[int, ...]
