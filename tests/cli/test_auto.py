@@ -119,7 +119,7 @@ def finished(shapes: Path, netwright: Command, tmp_path_factory: pytest.TempPath
         return len(list((folder / "trials").glob("*/weights.safetensors"))) > 1
 
     if not several():
-        given_more_hours(netwright, folder, several, hours=0.002)
+        given_more_hours(netwright, folder, several)
     else:
         assert done.returncode == 0, done.stderr + done.stdout
     return folder

@@ -123,7 +123,7 @@ class _Line:
             self.reward[:size].copy(),
             self.points[:size].copy(),
             {centre: known[:size].copy() for centre, known in self.densities.items()},
-        )
+        )  # without the ranking, which holds for unchanged places alone
 
     def put(self, place: int, key: Key, item: Result | None) -> None:
         """Set a place, which may be the next one."""
@@ -133,8 +133,6 @@ class _Line:
             points = np.zeros((place + more, len(key)))
             points[:place] = self.points[:place].reshape(place, len(key))
             self.points = points
-        if place < self.ranking.size:
-            self.ranking = _Ranking()
         self.places[key] = place
         self.items[place : place + 1] = [item]
         self.fidelity[place] = 0.0 if item is None else item.fidelity
