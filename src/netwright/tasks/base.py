@@ -6,7 +6,7 @@ Nothing else asks which task it is. A dataset, prepared data and a saved network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +15,7 @@ from netwright.data.base import AnyDataset, AnyPrepared
 from netwright.tasks.predictor import Predictor, Results
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import nn
 
     from netwright.report.run import ReportedRun
@@ -103,6 +104,21 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class GraphSample:
+    """What a graph must give, as netwright computes it.
+
+    Args:
+        graph: its name.
+        inputs: by name.
+        outputs: by name.
+    """
+
+    graph: str
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
 class InferenceScript:
     """A script that uses an exported network as `Predictor.predict` does, without netwright.
 
@@ -110,12 +126,14 @@ class InferenceScript:
         template: its template below `netwright.tasks`.
         values: what it must know besides the description of the network, plain values.
         graphs: what goes before and after the network, by the name of its file.
+        samples: gives samples of each graph, by which it is checked.
         lacks: what it does not do, a sentence each.
     """
 
     template: str
     values: Mapping[str, Any]
     graphs: Mapping[str, Graph]
+    samples: Callable[[], Iterable[GraphSample]]
     lacks: tuple[str, ...] = ()
 
 

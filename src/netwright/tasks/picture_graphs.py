@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from netwright.data.images.settings import PicturePreparation
-from netwright.tasks.base import Graph
+from netwright.data.images.settings import WHITE, PicturePreparation, stored
+from netwright.data.images.settings import fitted as resized
+from netwright.tasks.base import Graph, GraphSample
 
 DOUBLE, FLOAT = ir.DataType.DOUBLE, ir.DataType.FLOAT
 ROUNDING = 1e-9
@@ -45,6 +46,24 @@ def graphs(preparation: Mapping[str, Any], channels: int, *, masked: bool = Fals
     if masked:
         given["mask"] = (FLOAT, ("mask_rows", "mask_columns"))
     return {"prepare": Graph(given, ("images",), prepare)}
+
+
+def samples(preparation: Mapping[str, Any], channels: int, *, masked: bool = False) -> Iterator[GraphSample]:
+    """Made-up pictures, wide and high, with what the graph must give for them. Arguments are those of `graphs`."""
+    known, random = PicturePreparation.from_dict(preparation), np.random.default_rng(0)
+    for sizes in ((1.7, 0.6), (0.5, 0.9)):
+        shape = [max(2, round(length * size)) for length, size in zip(known.size, sizes, strict=True)]
+        values = random.random((*shape, channels), np.float32) * np.float32(WHITE[known.depth])
+        pixels = values.astype(known.depth)
+        expected = known.normalised(stored(pixels, channels, known.depth, known.settings))
+        given = {"pixels": pixels.astype(np.float32)}
+        if masked:
+            mask = np.zeros((*shape, 1), np.float32)
+            mask[shape[0] // 2 :, shape[1] // 2 :] = 1
+            given["mask"] = mask[..., 0]
+            missing = resized(mask, known.size, known.settings.fit)[..., 0] > 0
+            expected = np.where(missing, np.float32(0), expected)
+        yield GraphSample("prepare", given, {"images": expected[None]})
 
 
 def fitted(op: Any, planes: Any, known: PicturePreparation) -> Any:

@@ -33,7 +33,7 @@ from netwright.models.export import EXPORTERS, exporter_of
 from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.description import describe_use
 from netwright.models.export.differences import first_different_layer
-from netwright.models.export.onnx import converted, converted_otherwise, runner
+from netwright.models.export.onnx import converted, converted_otherwise, require_same_graph, runner
 from netwright.models.export.script import _templates, write_use
 from netwright.models.export.tracing import traces
 from netwright.models.export.trained import export_path, export_trained
@@ -41,6 +41,7 @@ from netwright.nn.ensemble import Ensemble
 from netwright.tasks import TASKS
 from netwright.tasks.base import SavedNetwork
 from netwright.tasks.predictor import Predictor
+from netwright.tasks.segmentation import inference_graphs
 from processes import run
 
 onnx = pytest.importorskip("onnx")
@@ -413,10 +414,36 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", VOLUMES)
-def test_the_script_for_volumes_is_a_page(tmp_path: Path, name: str) -> None:
+def test_the_script_for_volumes_is_a_page_and_its_graphs_are_checked(tmp_path: Path, name: str) -> None:
     _, saved = segmenter(tmp_path, *VOLUMES[name])
-    write_use(saved, describe_use(TASKS["segmentation"], saved), tmp_path)
+    script = write_use(saved, describe_use(TASKS["segmentation"], saved), tmp_path)
     assert len((tmp_path / "infer.py").read_text().splitlines()) <= 60
+    samples = list(script.samples())
+    assert {sample.graph for sample in samples} == set(script.graphs)
+    for sample in samples:
+        require_same_graph(sample, tmp_path)
+
+
+def test_an_export_with_a_graph_that_differs_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Air that is a little too bright, and an image that is cut too short."""
+    predictor, saved = segmenter(tmp_path, *VOLUMES["coarser"])
+    normalised, air = inference_graphs.normalised, inference_graphs._air_of
+    monkeypatch.setattr(inference_graphs, "_air_of", lambda *given: air(*given) + 0.01)
+    with pytest.raises(
+        ExportError,
+        match=r"prepare\.onnx gives other prepared .*: 0\.\d+ of the numbers .*Nothing was written",
+    ):
+        exported(predictor.network, saved, tmp_path / "bright")
+    monkeypatch.setattr(inference_graphs, "_air_of", air)
+    monkeypatch.setattr(
+        inference_graphs,
+        "normalised",
+        lambda op, values, *others: op.Slice(normalised(op, values, *others), [0], [9], [1]),
+    )
+    with pytest.raises(ExportError, match=r"prepare\.onnx gives other prepared .*expected \(1, "):
+        exported(predictor.network, saved, tmp_path / "short")
 
 
 class Branching(nn.Module):

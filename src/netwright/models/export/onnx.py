@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from netwright.errors import SettingsError
+from netwright.errors import ExportError, SettingsError
 from netwright.files import json_text, write_json
 from netwright.models.export.base import TOLERANCE, Exportable
 from netwright.models.export.checked import described, written
 from netwright.models.export.differences import first_different_layer, layer_of
 from netwright.models.export.script import DESCRIPTION, write_use
 from netwright.models.export.tracing import Traced
+from netwright.tasks.base import GraphSample
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 NETWORK = "network.onnx"
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+ROUNDED = 1e-3
+"""The share of numbers before and after a network that may differ: two labels as likely, or half a grey level."""
 KEPT_METADATA = "pkg.torch.onnx.name_scopes"
 """The layer that a node is of. What else torch writes of nodes names files of this machine."""
 
@@ -76,6 +79,8 @@ class OnnxExport:
             write_json(path / DESCRIPTION, use)
             return
         script = write_use(exportable.saved, use, path)
+        for sample in script.samples():
+            require_same_graph(sample, path)
         for text in script.lacks:
             exportable.tell("without", text)
 
@@ -131,6 +136,35 @@ def runner(path: Path) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(session.run(None, {"images": images.contiguous().numpy()})[0])
 
     return run
+
+
+def require_same_graph(sample: GraphSample, folder: Path) -> None:
+    """Refuse a graph that gives something else than netwright computes.
+
+    Args:
+        sample: of the graph.
+        folder: of the export.
+
+    Raises:
+        ExportError: more than `ROUNDED` of an output's numbers differ by more than `TOLERANCE`, or its shape does.
+    """
+    import numpy as np
+
+    names = list(sample.outputs)
+    given = opened(folder / f"{sample.graph}.onnx").run(names, dict(sample.inputs))
+    for name, found in zip(names, given, strict=True):
+        expected, what = sample.outputs[name], f"{sample.graph}.onnx gives other {name} than netwright"
+        advice = "Nothing was written. Choose another format, and report it."
+        if found.shape != expected.shape:
+            raise ExportError(
+                f"{what}: {found.shape}, expected {expected.shape}, for a made-up image. {advice}"
+            )
+        differing = 1 - np.isclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE).mean()
+        if differing > ROUNDED:
+            raise ExportError(
+                f"{what} for a made-up image: {differing:.2g} of the numbers differ by more than {TOLERANCE:g}, "
+                f"expected at most {ROUNDED:g}. {advice}"
+            )
 
 
 def converted_otherwise(program: ONNXProgram, images: Tensor) -> str | None:

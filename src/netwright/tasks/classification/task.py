@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -136,11 +137,12 @@ class Classification:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """The table of `predict`."""
-        from netwright.tasks.picture_graphs import graphs
+        from netwright.tasks.picture_graphs import graphs, samples
 
         channels = saved.architecture["channels"]
         made = graphs(saved.preprocessing, channels)
-        return InferenceScript("infer_table.py.j2", {"image_channels": channels}, made)
+        checked = partial(samples, saved.preprocessing, channels)
+        return InferenceScript("infer_table.py.j2", {"image_channels": channels}, made, checked)
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """The class of a picture, and the probability of each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -141,12 +142,13 @@ class Inpainting:
 
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """Restored pictures. What is missing of them must be given."""
-        from netwright.tasks.picture_graphs import graphs
+        from netwright.tasks.picture_graphs import graphs, samples
 
         lacks = ("It needs a mask for each picture: those that netwright draws by itself come from torch.",)
         channels = saved.architecture["channels"]
         made = graphs(saved.preprocessing, channels, masked=True)
-        return InferenceScript("inpainting/infer.py.j2", {"image_channels": channels}, made, lacks)
+        checked = partial(samples, saved.preprocessing, channels, masked=True)
+        return InferenceScript("inpainting/infer.py.j2", {"image_channels": channels}, made, checked, lacks)
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """A restored picture; what is missing is drawn as in training and test."""

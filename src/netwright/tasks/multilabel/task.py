@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -139,12 +140,15 @@ class Multilabel:
     def inference_script(self, saved: SavedNetwork) -> InferenceScript:
         """The table of `predict`."""
         from netwright.tasks.multilabel.thresholds import read_thresholds
-        from netwright.tasks.picture_graphs import graphs
+        from netwright.tasks.picture_graphs import graphs, samples
 
         labels, channels = self.network_task(saved.architecture).classes, saved.architecture["channels"]
         thresholds = list(read_thresholds(saved.folder, labels).values)
         values = {"image_channels": channels, "thresholds": thresholds}
-        return InferenceScript("infer_table.py.j2", values, graphs(saved.preprocessing, channels))
+        made = graphs(saved.preprocessing, channels)
+        return InferenceScript(
+            "infer_table.py.j2", values, made, partial(samples, saved.preprocessing, channels)
+        )
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """The labels of a picture, and the probability of each."""

@@ -82,10 +82,11 @@ def _air_of(op: Op, image: Value, settings: PreprocessingSettings) -> Value:
         return op.Unsqueeze(op.ReduceMin(values, [1], keepdims=1) * 0.0, [2, 3])
     number = op.Gather(op.Shape(values), 1)
     at = (op.Cast(number, to=DOUBLE) - 1.0) * (AIR_PERCENTILE / 100)
-    # only the lowest are sorted: as many as the place of the percentile, and one
-    kept = number / 200 + 1
-    lowest, _ = op.TopK(values, op.Unsqueeze(kept, [0]), axis=1, largest=0, _outputs=2)
     below = op.Cast(op.Floor(at), to=INT64)
+    kept = op.Min(
+        below + 2, number
+    )  # only the lowest are sorted, up to the one after the place of the percentile
+    lowest, _ = op.TopK(values, op.Unsqueeze(kept, [0]), axis=1, largest=0, _outputs=2)
     first, second = op.Gather(lowest, below, axis=1), op.Gather(lowest, op.Min(below + 1, kept - 1), axis=1)
     air = first + op.Cast(at - op.Floor(at), to=FLOAT) * (second - first)
     if settings.foreground == "nonzero":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.tasks.base import InferenceScript, SavedNetwork
 from netwright.tasks.segmentation.graph_geometry import Steps
+from netwright.tasks.segmentation.graph_samples import samples
 from netwright.tasks.segmentation.inference_graphs import graphs
 from netwright.tasks.segmentation.pictures import of_pictures
 from netwright.tasks.segmentation.postprocessing import read_fitted
@@ -34,10 +36,15 @@ def script_of(saved: SavedNetwork, use: Mapping[str, Any]) -> InferenceScript:
         "pictures": flat,
         "window": window,
     }
-    made = graphs(
-        Steps(settings, (x, y, z), slice_axis, flat), channels, use["label_values"], regions="writing" in use
-    )
+    known = Steps(settings, (x, y, z), slice_axis, flat), channels, use["label_values"]
+    regions = "writing" in use
     fitted = read_fitted(saved.folder)
     without = fitted is not None and fitted.kept
     lacks = ("Without the CRF that netwright applies: labels are those of the network alone.",) * without
-    return InferenceScript("segmentation/infer.py.j2", values, made, lacks)
+    return InferenceScript(
+        "segmentation/infer.py.j2",
+        values,
+        graphs(*known, regions=regions),
+        partial(samples, *known, regions=regions),
+        lacks,
+    )
