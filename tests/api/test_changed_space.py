@@ -299,6 +299,17 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert (run.settings_file.read_text(), records(run)) == before
 
 
+def test_a_run_without_a_trained_network_is_told_that_nothing_could_be_kept(run: RunFolder) -> None:
+    settings = run.settings()
+    run.change_settings({"storage.study": "search-2"})
+    study = open_study(run, settings)
+    study.ask(make_space(settings.space).distributions())
+    with pytest.raises(
+        SettingsError, match=r"has no trained network yet that could be kept\. Start a new run"
+    ):
+        change_space(run.root, WIDER)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

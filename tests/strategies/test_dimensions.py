@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.distributions import FloatDistribution
 
 from netwright.strategies.base import Dimension
 from netwright.strategies.dimensions import choice_at, point_of, position_of, value_at
+from netwright.strategies.view import dimension_of
 
 positions = st.floats(0.0, 1.0)
 
@@ -44,6 +46,17 @@ def contains(dimension: Dimension, value: object) -> bool:
 @given(dimensions(), positions)
 def test_every_position_is_a_value_within_bounds(dimension: Dimension, position: float) -> None:
     assert contains(dimension, value_at(dimension, position))
+
+
+@pytest.mark.filterwarnings("ignore:The distribution is specified by")
+@given(st.integers(-100_000, 100_000), st.integers(1, 99), st.integers(0, 500), st.integers(0, 6), positions)
+def test_steps_that_are_no_binary_fractions_lead_to_values_that_optuna_has(
+    low: int, step: int, count: int, digits: int, position: float
+) -> None:
+    """A proposal that Optuna does not have ends a search."""
+    unit = 10.0**-digits
+    distribution = FloatDistribution(low * unit, (low + count * step) * unit, step=step * unit)
+    assert distribution._contains(value_at(dimension_of("x", distribution), position))
 
 
 @given(dimensions())

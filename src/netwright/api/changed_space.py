@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 
 from netwright.errors import SettingsError
-from netwright.planning.changed_space import Planned, Wanted, plan_change, require_changeable
+from netwright.planning.changed_space import NOTHING_KEPT, Planned, Wanted, plan_change, require_changeable
 from netwright.runs.changes import SpaceChange, next_study, remove_abandoned, store
 from netwright.runs.clock import SPENT
 from netwright.runs.drawings import space_file, write_space
@@ -97,9 +97,7 @@ def changed_run(folder: RunFolder, wanted: Wanted, *, trust_code: bool = False) 
         settings, place = folder.settings(), place_of(folder)
         require_changeable(folder, settings)
         if not has_storage(folder):
-            raise SettingsError(
-                f"{folder.root} has no trial yet that could be kept. Start a new run with the other space."
-            )
+            raise SettingsError(NOTHING_KEPT.format(root=folder.root))
         storage = open_storage(folder)
         remove_abandoned(storage, place.study)
         before = optuna.load_study(study_name=place.study, storage=storage)

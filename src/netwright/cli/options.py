@@ -87,7 +87,8 @@ NoCRFOption = Annotated[
 TrustOption = Annotated[
     bool,
     typer.Option(
-        "--trust-code", help="Run the code of the run's network, even if no search of yours ran it before."
+        "--trust-code",
+        help="Run the code that the run names (network, space, strategy), even if no search of yours ran it before.",
     ),
 ]
 

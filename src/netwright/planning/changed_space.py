@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from netwright.comparison.contestants import require_rival
@@ -27,6 +28,7 @@ from netwright.spaces.base import Space, Value
 from netwright.strategies.makers import make_sampler
 
 ANEW = "Start a new run that begins with this one's results: netwright search DATASET --start-from {root}"
+NOTHING_KEPT = "{root} has no trained network yet that could be kept. Start a new run with the other space."
 
 
 @dataclass(frozen=True)
@@ -120,27 +122,17 @@ def plan_change(
             require_trusted(code, trust_code=trust_code)
     changed, options = _changed(settings, wanted)
     space = _trusted_space(changed, wanted, trust_code=trust_code)
-    trials = [as_it_was(trial) for trial in before]
-    known = _dimensions(before)
-    if known == space.distributions():
-        raise SettingsError(
-            f"{', '.join(wanted.options)}: the space of {folder.root} has these dimensions already, so nothing "
-            f"changes. 'netwright resume {folder.root}' goes on with it."
-        )
-    if not known:
-        raise SettingsError(
-            f"{folder.root} has no trial yet that could be kept. Start a new run with the other space."
-        )
-    run_data = open_run_data(folder, changed)
+    known = _known(folder, before, space, wanted)
     compared = ChangedSpace(
         _space_before(settings, known, trust_code=trust_code),
         known,
         space,
         (settings.space, changed.space),
         wanted.given,
-        problem_of(changed, run_data.prepared).task,
+        problem_of(changed, open_run_data(folder, changed).prepared).task,
     )
     _require_given(compared)
+    trials = [as_it_was(trial) for trial in before]
     fits = compared.fits(trials)
     _require_some(folder, trials, fits)
     kept = [_stored(trial, fit, compared) for trial, fit in zip(trials, fits, strict=True)]
@@ -148,11 +140,35 @@ def plan_change(
     changed, changes = _with_first_choices(changed, changes, space)
     _require_strategy(changed, space)
     require_rival(changed)
+    return Planned(changed, {**changes, **options}, space, kept, _in_short(folder, compared, fits))
+
+
+def _known(
+    folder: RunFolder, before: Sequence[FrozenTrial], space: Space, wanted: Wanted
+) -> dict[str, BaseDistribution]:
+    """The dimensions of a run, from a trial that has all of them.
+
+    Raises:
+        SettingsError: no trial has any, or the space afterwards has the same ones.
+    """
+    whole = max(before, key=lambda trial: len(trial.distributions), default=None)
+    known = {} if whole is None else dict(whole.distributions)
+    if not known:
+        raise SettingsError(NOTHING_KEPT.format(root=folder.root))
+    if known == space.distributions():
+        raise SettingsError(
+            f"{', '.join(wanted.options)}: the space of {folder.root} has these dimensions already, so nothing "
+            f"changes. 'netwright resume {folder.root}' goes on with it."
+        )
+    return known
+
+
+def _in_short(folder: RunFolder, compared: ChangedSpace, fits: Sequence[Fit]) -> SpaceChange:
     reasons = Counter(fit.why.rstrip(".") for fit in fits if fit.choice is None)
-    change = SpaceChange(
+    return SpaceChange(
         time=time.time(),
         dimensions=compared.differences(),
-        trials=len(trials),
+        trials=len(fits),
         fitted=sum(fit.choice is not None for fit in fits),
         left_out=dict(reasons.most_common()),
         assumed=tuple(
@@ -160,7 +176,6 @@ def plan_change(
         ),
         tested=(folder.root / COMPARING).exists(),
     )
-    return Planned(changed, {**changes, **options}, space, kept, change)
 
 
 def _changed(settings: RunSettings, wanted: Wanted) -> tuple[RunSettings, dict[str, Any]]:
@@ -207,12 +222,6 @@ def _space_before(settings: RunSettings, known: Mapping[str, Any], *, trust_code
     return space if space.distributions() == known else None
 
 
-def _dimensions(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
-    """The dimensions of a study, from a trial that has all of them."""
-    whole = max(trials, key=lambda trial: len(trial.distributions), default=None)
-    return {} if whole is None else dict(whole.distributions)
-
-
 def _require_given(compared: ChangedSpace) -> None:
     for name, value in compared.given.items():
         if name not in (*compared.added, *compared.dropped):
@@ -229,16 +238,18 @@ def _require_some(folder: RunFolder, trials: Sequence[FrozenTrial], fits: Sequen
     done = [fit for trial, fit in zip(trials, fits, strict=True) if trial.state == TrialState.COMPLETE]
     if any(fit.choice is not None for fit in done):
         return
+    if not done:
+        raise SettingsError(NOTHING_KEPT.format(root=folder.root))
     whys = Counter(fit.why for fit in done).most_common(1)
-    unknown = whys[0][0].startswith("what it had in") if whys else False
+    unknown = whys[0][0].startswith("what it had in")
     advice = (
         "Say it: --given NAME=VALUE"
         if unknown
         else f"The change concerns every network. {ANEW.format(root=folder.root)}"
     )
     raise SettingsError(
-        f"None of the {len(done)} trained networks of {folder.root} fits the changed space"
-        f"{f': {whys[0][0]}' if whys else ''}. {advice}."
+        f"None of the {len(done)} trained networks of {folder.root} fits the changed space: "
+        f"{whys[0][0]}. {advice}."
     )
 
 
