@@ -166,8 +166,9 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
 def hours_for_training_alone(run: package.Run, seconds: float) -> float:
     """The hours of a search in which its default alone would be trained for so long."""
     data = open_run_data(run.folder, run.settings)
-    now = seconds_alone(run.settings, len(data.data.validation), len(data.test))
-    return round((run.settings.budget.hours or 0.0) - (now - seconds) / 3600, 6)
+    hour = run.settings.model_copy(update={"budget": run.settings.budget.model_copy(update={"hours": 1.0})})
+    beside = 3600 - seconds_alone(hour, len(data.data.validation), len(data.test))
+    return round((beside + seconds) / 3600, 6)
 
 
 def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_more(

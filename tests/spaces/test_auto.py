@@ -286,7 +286,7 @@ def test_dimensions_can_be_fixed() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fixed": {"widths": 8}}, "no dimension 'widths'. There are: width, "),
+        ({"fixed": {"widths": 8}}, "no dimension 'widths'. Did you mean width"),
         ({"fixed": {"width": 12}}, "fixed.width: expected from 8 to 64 in steps of 8, got 12"),
         ({"fixed": {"norm": "layer"}}, "fixed.norm: expected one of batch, instance, group, got 'layer'"),
         ({"fixed": [1]}, "fixed: expected a value for each named dimension"),

@@ -145,9 +145,10 @@ def _as_saved(settings: RunSettings, architecture: Mapping[str, Any]) -> RunSett
 
     A user's code is always what the run names, which was trusted.
     """
-    saved, own = architecture.get("space"), settings.space
-    if settings.storage.url is not None or settings.storage.study is None or not isinstance(saved, dict):
+    saved = architecture.get("space")
+    if not isinstance(saved, dict) or settings.storage.url is not None or settings.storage.study is None:
         return settings
+    own = settings.space
     if (saved.get("name"), code_of(SpecSettings(**saved))) != (own.name, code_of(own)):
         return settings
     kept = {name: own.options[name] for name in ("folder", "fingerprint") if name in own.options}

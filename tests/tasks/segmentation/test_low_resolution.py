@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
-import netwright.tasks
 from netwright.data import PreprocessingSettings, open_any, prepare
 from netwright.data.loading.augmentation import AugmentationSettings, augment
 from netwright.data.open import split_any
-from netwright.data.volumes.preprocessing import coarsened
+from netwright.data.volumes.preprocessing import air_of, coarsened
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.models.export import EXPORTERS
 from netwright.models.export.base import Exportable
 from netwright.models.export.description import describe_use
+from netwright.models.export.graphs import write_graphs
 from netwright.models.store import (
     Composition,
     Member,
@@ -34,6 +35,8 @@ from netwright.spaces import network_builder
 from netwright.spaces.auto.two_stages import TwoStages, magnified
 from netwright.spaces.references import REFERENCES
 from netwright.tasks import TASKS
+from netwright.tasks.segmentation.graph_geometry import Steps
+from netwright.tasks.segmentation.inference_graphs import graphs
 from netwright.tasks.segmentation.network_task import SegmentationTask
 from netwright.tasks.segmentation.predictor import as_segmenter
 from netwright.training.config import TrainingProtocol
@@ -80,34 +83,40 @@ def test_surroundings_are_augmented_with_their_part(changed: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (9, 40, 9)])
-def test_an_exported_script_sees_the_same_surroundings(shape: tuple[int, int, int]) -> None:
+def test_an_exported_network_sees_the_same_surroundings(shape: tuple[int, int, int], tmp_path: Path) -> None:
     """Windows at the ends of an image and within it, some larger than the image."""
-    rng = np.random.default_rng(1)
-    image, air = rng.normal(size=(2, *shape)).astype(np.float32), np.float32([-3, 5])
-    source = (Path(netwright.tasks.__file__).parent / "segmentation/surroundings.py.j2").read_text()
-    script: dict[str, Any] = {"np": np, "STEPS": {"low_resolution": FACTORS}}
-    exec(source, script)
-    np.testing.assert_allclose(script["coarse"](image), coarsened(image, FACTORS), rtol=1e-5)
+    image = np.random.default_rng(1).normal(size=(2, *shape)).astype(np.float32)
+    settings = PreprocessingSettings(
+        spacing=(1.0, 1.0, 1.0),
+        pad=False,
+        size=SIZE,
+        normalise="none",
+        pad_value="air",
+        low_resolution=FACTORS,
+    )
+    write_graphs(graphs(Steps(settings, SIZE, None, False), 2, (0, 1), regions=False), tmp_path)
+    prepared, cut = (
+        onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("prepare", "window")
+    )
+    padded, begins, _, coarse, room = prepared.run(None, {"image": image, "spacing": np.ones(3)})
+    air = np.float32(air_of(image, settings))
     volume = SurroundedImage(image, coarsened(image, FACTORS), FACTORS, air)
-    room = [
-        slice(max(0, n - own) // 2, max(0, n - own) // 2 + own) for n, own in zip(SIZE, shape, strict=True)
-    ]
-    padded = [max(pair) for pair in zip(SIZE, shape, strict=True)]
-    for share in (0, 0.3, 0.55, 1):
-        begins = [round(share * (long - n)) for long, n in zip(padded, SIZE, strict=True)]
-        window = [slice(begin, begin + n) for begin, n in zip(begins, SIZE, strict=True)]
-        found = script["surroundings"](script["coarse"](image), window, room, air)
-        expected = np.broadcast_to(air[:, None, None, None], (2, *SIZE)).copy()
-        ends = [
-            (max(one.start, own.start), min(one.stop, own.stop))
-            for one, own in zip(window, room, strict=True)
-        ]
-        part = volume[
-            :, *(slice(a - own.start, b - own.start) for (a, b), own in zip(ends, room, strict=True))
-        ]
+    expected = np.broadcast_to(air[:, None, None, None], (2, *padded.shape[1:])).copy()
+    own = tuple(slice(*map(int, bounds)) for bounds in room.T)
+    expected[:, *own] = image
+    np.testing.assert_array_equal(padded, expected)
+    np.testing.assert_allclose(coarse[:, 1:-1, 1:-1, 1:-1], coarsened(image, FACTORS), rtol=1e-4, atol=1e-6)
+    for begin in begins[:: max(1, len(begins) // 8)]:
+        given = {"prepared": padded, "coarse": coarse, "room": room, "begin": begin}
+        (found,) = cut.run(None, given)
+        window = [slice(at, at + n) for at, n in zip(begin, SIZE, strict=True)]
+        ends = [(max(one.start, o.start), min(one.stop, o.stop)) for one, o in zip(window, own, strict=True)]
+        part = volume[:, *(slice(a - o.start, b - o.start) for (a, b), o in zip(ends, own, strict=True))]
         place = (slice(a - one.start, b - one.start) for (a, b), one in zip(ends, window, strict=True))
-        expected[:, *place] = part[2:]
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        surroundings = np.broadcast_to(air[:, None, None, None], (2, *SIZE)).copy()
+        surroundings[:, *place] = part[2:]
+        np.testing.assert_array_equal(found[0, :2], padded[:, *window])
+        np.testing.assert_allclose(found[0, 2:], surroundings, atol=1e-5)
 
 
 def test_a_part_may_end_beyond_the_image() -> None:
