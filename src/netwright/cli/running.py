@@ -127,7 +127,7 @@ def _change_lines(changed: Changed) -> Iterator[str]:
     """What a change of the space has come to."""
     change = changed.change
     yield from (f"space      {words}" for words in change.words())
-    yield from (f"           earlier trials have {words}" for words in change.assumed)
+    yield from (f"           trials that lack it have {words}" for words in change.assumed)
     left = change.trials - change.fitted
     yield f"trials     {change.fitted} of {change.trials} fit and count; {left} left out"
     yield from (f"           {count}: {why}" for why, count in change.left_out.items())

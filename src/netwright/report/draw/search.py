@@ -154,7 +154,9 @@ def _changes(search: SearchCourse) -> tuple[Block, ...]:
             (
                 Cell(change.when),
                 Cell(
-                    "; ".join((*change.dimensions, *(f"earlier trials have {w}" for w in change.assumed))),
+                    "; ".join(
+                        (*change.dimensions, *(f"trials that lack it have {w}" for w in change.assumed))
+                    ),
                     wide=True,
                 ),
                 Cell(str(change.trials), number=True),
