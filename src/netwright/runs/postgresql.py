@@ -332,7 +332,7 @@ def _advice(reason: str) -> str:
     if "permission denied" in reason:
         return "Give the user leave to make and write tables in this database."
     if FULL.search(reason):
-        return "No connection is left; a search keeps three. Let fewer search at once, or raise max_connections there."
+        return "No connection is left; a search keeps up to four. Let fewer search at once, or raise max_connections."
     if "connection" in reason:
         return "Is the server running, and can it be reached from here?"
     return "Was it made by another version of netwright or Optuna? Then name a new database."
