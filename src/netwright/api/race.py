@@ -177,10 +177,8 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
                 "or end it (Ctrl-C); then give more. One that was killed is forgotten after "
                 f"{place_of(folder).lease_seconds:.0f} s."
             )
-        if hours is not None and "full" not in (
-            compare,
-            settings.race.compare,
-        ):  # that trains the default in them
+        alone = "full" in (compare, settings.race.compare)  # then the default is trained in these hours
+        if hours is not None and not alone:
             _require_a_training(folder, settings, hours)
         changed = folder.changed_settings(changes)
         reopen(folder, changed)
