@@ -1,7 +1,7 @@
 """Do 64, 256 or 1,024 workers have work all the time, and what does it cost that they do not wait for each other?
 
     python benchmarks/scale.py [--trials 100000] [--workers 64 256 1024] [--only random cma-es]
-    python benchmarks/scale.py --quality [--trials 2000] [--seeds 10]
+    python benchmarks/scale.py --quality [--trials 2000] [--seeds 10] [--only policy-gradient:pooled]
 
 Simulates workers on a virtual clock: a training takes a log-normal time (median 600 s, sigma 0.8). One process asks and
 tells for all workers, one after the other, through an ordinary Optuna study in memory. On the clock this takes as long
@@ -57,10 +57,11 @@ class Simulated:
 
 
 def made(name: str, seed: int) -> BaseSampler:
-    """A strategy of netwright, or a sampler of Optuna's."""
+    """A strategy of netwright, its variant behind a colon, or a sampler of Optuna's."""
     if name in OPTUNA_SAMPLERS:
         return SeededSampler(OPTUNA_SAMPLERS[name](), seed)
-    return sampler(name, seed=seed, distributions=SPACE)
+    name, _, variant = name.partition(":")
+    return sampler(name, seed=seed, distributions=SPACE, **({"variant": variant} if variant else {}))
 
 
 def simulate(name: str, workers: int, trials: int, seed: int, *, rounds: bool = False) -> Simulated:
@@ -143,7 +144,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
-        "--only", nargs="+", choices=PROPOSERS, default=["random", "controlled-random-search"]
+        "--only",
+        nargs="+",
+        default=["random", "controlled-random-search"],
+        help=f"of {', '.join(PROPOSERS)}; a variant behind a colon",
     )
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
