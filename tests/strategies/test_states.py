@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from netwright.strategies import STRATEGIES, Observation
-from netwright.strategies.base import Dimension
+from netwright.strategies.base import Dimension, OwnProposalsOnly
 
 DIMENSIONS = (
     Dimension("width", "integer", 8, 32, step=1),
@@ -26,6 +26,8 @@ MEMBERS: dict[str, tuple[str, dict[str, Any]]] = {
     "q-learning published": ("q-learning", {"variant": "published", "exploration": 8}),
 }
 STATES = 40
+FOREIGN = 60
+"""As many as every strategy needs to leave its beginning."""
 
 
 @pytest.mark.parametrize("member", sorted(MEMBERS))
@@ -56,3 +58,24 @@ def test_states_that_were_gone_on_with_propose_what_they_would_alone(member: str
         asked = threads.map(lambda i: shared.ask(states[i], np.random.default_rng(7)), order)
         found = dict(zip(order, asked, strict=True))
     assert found == {i: alone(told[i]) for i in range(len(states))}
+
+
+@pytest.mark.parametrize("member", sorted(set(MEMBERS) - {"random"}))
+def test_a_strategy_learns_from_trials_from_elsewhere_unless_it_says_otherwise(member: str) -> None:
+    """The same random numbers draw other choices from what was learned."""
+    name, options = MEMBERS[member]
+    strategy, chance = STRATEGIES[name](**options), np.random.default_rng(1)
+    before = state = strategy.init(DIMENSIONS)
+    for number in range(FOREIGN):
+        width = int(chance.integers(8, 33))
+        choice = {"width": width, "operation": "skip", "rate": 1e-1}
+        state = strategy.tell(state, Observation(number, choice, -float(width), "complete", None))
+
+    def asked(known: Any) -> list[Any]:
+        choices, pending, rng = [], [], np.random.default_rng(0)
+        for _ in range(20):
+            choice, stamp = strategy.ask(known, rng, pending)
+            choices, pending = [*choices, choice], [*pending, stamp]
+        return choices
+
+    assert (asked(before) == asked(state)) == isinstance(strategy, OwnProposalsOnly)

@@ -19,9 +19,8 @@ from netwright.runs.place import place_of
 from netwright.runs.storage import has_storage, open_storage, storage_errors
 from netwright.runs.trust import names_code, remember_code
 from netwright.spaces import code_of
-from netwright.strategies.cma_es import CmaEs
+from netwright.strategies.base import OwnProposalsOnly
 from netwright.strategies.makers import make_sampler
-from netwright.strategies.policy_gradient.published import PolicyGradient
 from netwright.strategies.sampler import StrategySampler
 
 
@@ -117,8 +116,7 @@ def _learns(planned: Planned) -> str:
     """What the strategy makes of the trials that fit. What it noted with its own proposals is of the space before."""
     settings = planned.settings
     sampler = make_sampler(settings.strategy, planned.space, settings.seed)
-    strategy = sampler.strategy if isinstance(sampler, StrategySampler) else None
-    if isinstance(strategy, CmaEs | PolicyGradient):
+    if isinstance(sampler, StrategySampler) and isinstance(sampler.strategy, OwnProposalsOnly):
         return (
             f"{settings.strategy.name} begins anew: it learns only from what it proposed itself. The trials that fit "
             "count, may be the best, and are not trained again"

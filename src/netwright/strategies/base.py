@@ -131,6 +131,13 @@ class Penalising(Protocol):
         """The fixed reward."""
 
 
+@runtime_checkable
+class OwnProposalsOnly(Protocol):
+    """A strategy that begins with proposals of its own: before them, observations without a stamp teach it nothing."""
+
+    own_proposals_only: ClassVar[Literal[True]]
+
+
 class Strategy(Protocol[State]):
     """Proposes choices from observations. `State` is immutable: `tell` returns a new one."""
 

@@ -18,7 +18,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class CmaEs:
     Raises:
         SettingsError: a value is out of range.
     """
+
+    own_proposals_only: ClassVar[Literal[True]] = True
 
     population: int | None = None
     sigma: float = 1 / 6

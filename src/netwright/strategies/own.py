@@ -22,7 +22,7 @@ FILLED_IN = ("folder",)
 """The options that a run fills in."""
 REQUIRED = ("name", "settings", "init", "ask", "tell")
 """What every strategy has; see `netwright.strategies.base.Strategy`."""
-OPTIONAL = ("converged_words", "converged", "exploration_episodes", "starting_point")
+OPTIONAL = ("converged_words", "converged", "exploration_episodes", "own_proposals_only", "starting_point")
 """What a search asks of a strategy that has it. What only a report would ask is left out, as it runs no such code."""
 
 

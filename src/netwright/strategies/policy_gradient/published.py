@@ -34,7 +34,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,7 @@ class PolicyGradient:
     rest: int = 2
     late: int | None = None
 
+    own_proposals_only: ClassVar[Literal[True]] = True
     converged_words: ClassVar[str] = "the policy stayed where it was in several rounds running"
 
     def __post_init__(self) -> None:
