@@ -151,7 +151,8 @@ def main() -> None:
 
 
 def tell(entries: Sequence[dict[str, Any]], rival: str) -> None:
-    """Prints `auto` beside a rival."""
+    """Prints `auto` beside a rival, of the seeds for which both are there."""
+    entries = [entry for entry in entries if AUTO in entry and rival in entry]
     print(f"{'seed':>5} {'auto':>8} {rival:>13} {'difference':>11} {'cases':>6} {'begun':>6} {'members':>8}")
     for entry in entries:
         means = [mean_known(entry[way]["scores"].values()) for way in (AUTO, rival)]
