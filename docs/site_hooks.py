@@ -31,7 +31,9 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Files of the repository that are no pages are named, not linked."""
+    """Files of the repository that are no pages are named, not linked; pages of its root are linked as the site's."""
+    for page, source in PAGES.items():
+        markdown = markdown.replace(f"](../{source}", f"]({page}")
     return re.sub(
         r"\[([^\]]*)\]\((?:\.\./)?(?:src|tests|benchmarks|examples|findings)/[^)]*\)", r"\1", markdown
     )
