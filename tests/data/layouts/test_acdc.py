@@ -91,11 +91,10 @@ def test_no_patient_is_divided(folder: Folder, tmp_path: Path) -> None:
 
 def test_training_and_testing_folders(folder: Folder, tmp_path: Path) -> None:
     root = tmp_path / "database"
-    folder(4, root / "training")
-    folder(6, root / "all")
+    folder(6, root / "training")
     (root / "testing").mkdir()
     for name in ("patient005", "patient006"):
-        (root / "all" / name).rename(root / "testing" / name)
+        (root / "training" / name).rename(root / "testing" / name)
     for label in (root / "testing" / "patient006").glob("*_gt.nii.gz"):
         label.unlink()
     names = {case.group for case in dataset(root).cases}
@@ -108,6 +107,55 @@ def test_training_and_testing_folders(folder: Folder, tmp_path: Path) -> None:
     shutil.copytree(root / "training" / "patient001", root / "testing" / "patient001")
     with pytest.raises(DatasetError, match="are of one patient"):
         dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("training", "testing"),
+    [
+        ("train", "test"),
+        ("Training", "Testing"),
+        ("ACDC/training", "ACDC/testing"),
+        ("ACDC/database/training", "ACDC/database/testing"),
+        ("Resources/ACDC/train_data", "Resources/ACDC/test_data"),
+    ],
+)
+@pytest.mark.parametrize("cines", [False, True], ids=["frames alone", "with cines"])
+def test_patients_are_found_below_other_folders(
+    folder: Folder, save_volume: Save, tmp_path: Path, training: str, testing: str, cines: bool
+) -> None:
+    root = tmp_path / "data"
+    folder(4, root / training)
+    for name in ("patient003", "patient004") if cines else ():
+        (root / testing).mkdir(exist_ok=True)
+        (root / training / name).rename(root / testing / name)
+    for patient in root.rglob("patient???") if cines else ():
+        save_volume(patient / f"{patient.name}_4d.nii.gz", np.ones((*SHAPE, 6), np.float32))
+    for label in (root / testing / "patient004").glob("*_gt.nii.gz"):
+        label.unlink()
+    read_back = dataset(root)
+    assert recognise(root) == read_back.format == "acdc"
+    assert read_back.label_names == ("right ventricle", "myocardium", "left ventricle")
+    assert {case.name[:10]: case.group for case in read_back.cases} == {
+        f"patient{number:03d}": f"patient{number:03d}" for number in range(1, 4 if cines else 5)
+    }
+    tested = {case.group for case in read_back.cases if case.part == "test"}
+    assert (tested, read_back.unlabelled) == (({"patient003"}, ("patient004",)) if cines else (set(), ()))
+    assert len(find_cases(root, 1)) == 8
+
+
+def test_volumes_beside_the_patients_are_told(folder: Folder, save_volume: Save) -> None:
+    root = folder(3)
+    save_volume(root / "patient001" / "mine.nii.gz", np.ones(SHAPE, np.float32))
+    assert {problem.kind for problem in inspect_dataset(dataset(root)).problems} <= {"few-cases"}
+    save_volume(root / "atlas" / "mean.nii.gz", np.ones(SHAPE, np.float32))
+    assert "atlas/mean.nii.gz belongs to no case" in str(dataset(root).problems[0])
+
+
+def test_copies_of_a_patient_are_refused(folder: Folder, tmp_path: Path) -> None:
+    root = folder(3, tmp_path / "data" / "training")
+    shutil.copytree(root / "patient001", tmp_path / "data" / "copies" / "patient001")
+    with pytest.raises(DatasetError, match=r"are of one patient \(patient001\): expected each patient once"):
+        dataset(tmp_path / "data")
 
 
 def test_official_test_patients_are_tested_on(folder: Folder, tmp_path: Path) -> None:

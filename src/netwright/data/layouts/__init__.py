@@ -43,7 +43,7 @@ def _never(root: Path, description: Mapping[str, Any]) -> bool:
 FORMATS: dict[str, Format] = {
     "nnunet": Format("nnU-Net v2 raw", nnunet.LOOKED_FOR, nnunet.matches, nnunet.read),
     "msd": Format("Medical Segmentation Decathlon", msd.LOOKED_FOR, msd.matches, msd.read),
-    "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read),
+    "acdc": Format("ACDC", acdc.LOOKED_FOR, acdc.matches, acdc.read, anywhere=True),
     "brats": Format("BraTS", brats.LOOKED_FOR, brats.matches, brats.read, anywhere=True),
     "kits": Format("KiTS", kits.LOOKED_FOR, kits.matches, kits.read, anywhere=True),
     "btcv": Format(

@@ -17,12 +17,18 @@ from typing import Any
 from netwright.data.files import read_text
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import Problem, enumerate_words
+from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import stem
 from netwright.data.layouts.volume_files import (
     ending_of,
     files_and_series_in,
+    folders_below,
+    folders_near_top,
     in_order_of_name,
+    part_of,
     require_one_folder_each,
+    strays,
+    tree_below,
     volumes_by_stem,
     with_parts,
 )
@@ -30,7 +36,8 @@ from netwright.data.volumes.dataset import ACDC, Case, Dataset
 from netwright.errors import DatasetError
 
 LOOKED_FOR = (
-    "folders patientNNN (below training and testing, too) with patientNNN_frameFF.nii.gz and ..._gt.nii.gz"
+    "folders patientNNN (also below others, such as training and testing) with patientNNN_frameFF.nii.gz and "
+    "..._gt.nii.gz"
 )
 
 LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventricle"}
@@ -38,7 +45,6 @@ LABELS = {0: "background", 1: "right ventricle", 2: "myocardium", 3: "left ventr
 CHANNEL = "cine MRI"
 INFO = "Info.cfg"
 
-_PARENTS = (".", "training", "testing", "database/training", "database/testing")
 _PATIENT = re.compile(r"patient\d+")
 _FRAME = re.compile(r"(patient\d+)_frame(\d+)(_gt)?")
 _CINE = re.compile(r"(patient\d+)_4d")
@@ -72,19 +78,20 @@ class _Patient:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return self.folder.absolute().name
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
-    """Whether a folder is of this format: some patient's folder has a frame or a cine in it."""
-    return any(_is_patient(folder) for folder in _folders(root))
+    """Whether a folder is of this format: near its top, some patient's folder has a frame or a cine in it."""
+    return any(map(_is_patient, folders_near_top(root)))
 
 
 def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int]) -> Dataset:
     """The dataset in ``root``: each labelled frame is a case, grouped by patient.
 
     A frame that has a label map but no file of its own is read from the patient's cine. Patients below ``testing`` are
-    the official test part beside those below ``training``; those without any label map are left for prediction.
+    the official test part beside those below ``training``; those without any label map are left for prediction. So are
+    those of other names for these parts, such as ``Test``.
 
     Args:
         root: the folder.
@@ -96,14 +103,15 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     """
     cases: list[Case] = []
     unlabelled: list[str] = []
-    folders = list(filter(_is_patient, _folders(root)))
-    require_one_folder_each([(folder.name, folder) for folder in folders], "patient")
-    for folder in folders:
-        patient = _patient(folder)
-        if patient.labels or folder.parent.name != "testing":
+    tree, described = tree_below(root)
+    patients = [_patient(folder) for folder in filter(_is_patient, tree)]
+    require_one_folder_each([(patient.name, patient.folder) for patient in patients], "patient")
+    for patient in patients:
+        if patient.labels or not _is_for_test(root, patient):
             cases += _cases(patient)
         else:
             unlabelled.append(patient.name)
+    others = (file for one in tree if not _inside_patient(root, one) for file in files_and_series_in(one))
     return Dataset(
         name=str(description.get("name") or root.resolve().name),
         root=root,
@@ -114,7 +122,8 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         map_label=map_label,
         file_ending=ending_of([case.label for case in cases if case.label is not None]),
         naming=ACDC,
-        unlabelled=tuple(unlabelled),
+        problems=strays(root, list(others), described),
+        unlabelled=tuple(sorted(unlabelled)),
     )
 
 
@@ -123,9 +132,9 @@ def unlabelled(path: Path) -> tuple[Case, ...]:
 
     For each patient these are the frames, or the cine if there are no files of frames.
     """
-    folders = [path] if _is_patient(path) else [folder for folder in _folders(path) if _is_patient(folder)]
+    folders = filter(_is_patient, folders_below(path)) if matches(path, {}) else ()
     files: list[Path] = []
-    for folder in folders:
+    for folder in sorted(folders, key=lambda folder: folder.absolute().name):
         images, _, cine = _files(folder)
         files += [images[number] for number in sorted(images)] or ([] if cine is None else [cine])
     return tuple(Case(stem(file), (file,), None) for file in files)
@@ -180,21 +189,21 @@ def _real(where: str, key: str, value: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _folders(root: Path) -> list[Path]:
-    """The folders that are named after patients."""
-    parents = [root / name for name in _PARENTS if (root / name).is_dir()]
-    return sorted(
-        folder
-        for parent in parents
-        for folder in parent.iterdir()
-        if _PATIENT.fullmatch(folder.name) and folder.is_dir()
-    )
-
-
 def _is_patient(folder: Path) -> bool:
-    return bool(_PATIENT.fullmatch(folder.name)) and any(
+    return bool(_PATIENT.fullmatch(folder.absolute().name)) and any(
         _FRAME.fullmatch(stem(file)) or _CINE.fullmatch(stem(file)) for file in files_and_series_in(folder)
     )
+
+
+def _inside_patient(root: Path, folder: Path) -> bool:
+    """Whether a folder is that of a patient, or lies in one."""
+    return any(_PATIENT.fullmatch(part) for part in (root.absolute().name, *folder.relative_to(root).parts))
+
+
+def _is_for_test(root: Path, patient: _Patient) -> bool:
+    """Whether a patient is of the official test part, by a folder below ``root`` or by its own name."""
+    part = part_of(root, patient.folder) or PARTS.get(root.absolute().name.lower())
+    return part == "test"
 
 
 def _files(folder: Path) -> tuple[dict[int, Path], dict[int, Path], Path | None]:
