@@ -51,6 +51,10 @@ class RunError(NetwrightError):
     """A run folder is missing, damaged, in use, or already holds another run."""
 
 
+class StudyFinished(RunError):  # noqa: N818  nothing is wrong: there is nothing left to do
+    """The study that a process would take part in is finished. Nothing was written."""
+
+
 class FolderTaken(RunError):  # noqa: N818  nothing is wrong but the place
     """The folder for a new run is not empty."""
 

@@ -17,7 +17,7 @@ from netwright.api.run import Run
 from netwright.api.sharing import is_finished, keep_in_step, once
 from netwright.cli.tables import end_lines
 from netwright.data.splits import Splits
-from netwright.errors import RunError, SettingsError
+from netwright.errors import RunError, SettingsError, StudyFinished
 from netwright.files import write_json
 from netwright.runs import leases
 from netwright.runs import postgresql as backend
@@ -211,7 +211,7 @@ def test_more_hours_are_given_wholly_or_not_at_all(
         assert conducted(folder, made)
     assert made == ends
     assert study.first.settings().budget.hours == hours
-    with pytest.raises(RunError, match="is finished"):
+    with pytest.raises(StudyFinished, match=f"is finished.*netwright resume {study.first.root} --hours MORE"):
         join_study(study.place, study.first.root.with_name("c"))
     assert backend.finished(study.place) == str(study.first.root)
 

@@ -64,8 +64,14 @@ def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_with
     report = netwright("report", *study, "-o", tmp_path)
     assert report.returncode == 0, report.stderr
     assert run.best.words in (tmp_path / "report.html").read_text(encoding="utf-8")
-    again = netwright("resume", *study, "-o", tmp_path / "c")
-    assert (again.returncode, f"is finished, in {tmp_path / 'b'}" in again.stderr) == (1, True)
+    for late in (["resume", *study], ["search", dataset, *options, *study]):
+        again = netwright(*late, "-o", tmp_path / "c")
+        assert (again.returncode, f"is finished, in {tmp_path / 'b'}" in again.stdout) == (0, True)
+        assert not (tmp_path / "c").exists()
+    more = netwright("resume", *study, "--hours", 1, "-o", tmp_path / "c")
+    assert (more.returncode, "for more, start another one" in more.stderr) == (1, True)
+    more = netwright("search", dataset, *options, *study, "--trials", 8, "-o", tmp_path / "c")
+    assert (more.returncode, "budget.trials = 8 differs from the study 'lab'" in more.stderr) == (2, True)
     assert first.status().phase == "finished", "though that was elsewhere"
     assert netwright("resume", tmp_path / "lab").returncode == 0
     assert first.status().phase == "finished"

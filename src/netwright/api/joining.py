@@ -10,7 +10,7 @@ from typing import Any
 
 from netwright.api.run import Run
 from netwright.data.splits import Splits
-from netwright.errors import RunError, SettingsError
+from netwright.errors import SettingsError
 from netwright.runs.folder import RunFolder
 from netwright.runs.own_databases import remember_database, require_own_database
 from netwright.runs.place import Place, place_in
@@ -107,16 +107,9 @@ def join_study(
         trust_code: see `Run.code`.
 
     Raises:
-        RunError: there is no such study, it is finished, or the folder holds something.
+        StudyFinished: there is nothing left to do for it.
+        RunError: there is no such study, or the folder holds something.
         SettingsError: the study has other settings than the user gave.
         StorageError: the database cannot be used.
     """
-    from netwright.runs import postgresql
-
-    kept = postgresql.registered_run(place)
-    if kept is not None and kept.finished is not None:
-        raise RunError(
-            f"The study {place.study!r} of {place.url} is finished, in {kept.finished}. Look at it with 'netwright "
-            "status' or 'netwright report', or start another one."
-        )
     return Run(folder_for(place, output, given or {}, works=True), trust_code=trust_code)

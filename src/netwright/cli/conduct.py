@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from netwright.cli.console import err, out, print_lines
-from netwright.errors import SettingsError, SettingsWarning
+from netwright.errors import SettingsError, SettingsWarning, StudyFinished
 
 if TYPE_CHECKING:
     from netwright.api.runner import OnStatus
@@ -42,6 +42,11 @@ def conduct(run: Any, hours: float | None = None, compare: str | None = None) ->
     with _shown(run.folder.root) as show:
         run.resume(show, hours=hours, compare=compare)
     print_lines(end_lines(run))
+
+
+def tell_finished(study: StudyFinished) -> None:
+    """Say that a study needs no more. That is the end of a command, and not a failure: what queued it may be late."""
+    out.print(f"finished   {study}", markup=False)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from netwright.cli.conduct import conduct, resume_series
+from netwright.cli.conduct import conduct, resume_series, tell_finished
 from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines, study_of
 from netwright.cli.options import (
     CompareOption,
@@ -22,7 +22,7 @@ from netwright.cli.options import (
     WorkersOption,
     finite,
 )
-from netwright.errors import SettingsError
+from netwright.errors import SettingsError, StudyFinished
 
 if TYPE_CHECKING:
     from netwright.api.changed_space import Changed
@@ -82,7 +82,13 @@ def resume(
         )
     if named is not None:
         own = {} if workers is None else {"machine.workers": workers}
-        joined = join_study(study_at(*named), output, own, trust_code=trust_code)
+        try:
+            joined = join_study(study_at(*named), output, own, trust_code=trust_code)
+        except StudyFinished as finished:
+            if hours is not None or compare is not None:
+                raise
+            tell_finished(finished)
+            return
         out.print(f"run        {joined.folder.root}", markup=False)
         conduct(joined, hours, compare)
         return

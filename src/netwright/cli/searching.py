@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netwright.cli.conduct import conduct, conduct_series, stage, warnings_of_settings
+from netwright.cli.conduct import conduct, conduct_series, stage, tell_finished, warnings_of_settings
 from netwright.cli.console import err, out, print_json, print_lines
 from netwright.cli.option_groups import values_of, with_groups
 from netwright.cli.options import (
@@ -34,7 +34,7 @@ from netwright.cli.search_options import (
     VerdictOption,
     WishOptions,
 )
-from netwright.errors import SettingsError
+from netwright.errors import SettingsError, StudyFinished
 
 
 @with_groups
@@ -119,7 +119,11 @@ def search(
     if splits is not None or folds is not None:
         conduct_series(dataset, recipe, user, output, splits=splits, folds=folds)
         return
-    with warnings_of_settings() as told:
-        run = create_run(dataset, recipe, user, output, on_stage=stage)
+    try:
+        with warnings_of_settings() as told:
+            run = create_run(dataset, recipe, user, output, on_stage=stage)
+    except StudyFinished as finished:
+        tell_finished(finished)
+        return
     print_lines(told)
     conduct(run)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from netwright.data.splits import Splits
-from netwright.errors import RunError, SettingsError
+from netwright.errors import RunError, SettingsError, StudyFinished
 from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
 from netwright.runs.marks import FINISHED
@@ -65,6 +65,7 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
         works: whether it will train candidates.
 
     Raises:
+        StudyFinished: it would train candidates, and the study needs no more.
         RunError: there is no such study, or the folder holds something.
         SettingsError: the study has other settings than the user gave.
         StorageError: the database cannot be used.
@@ -76,9 +77,11 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
         there = ", ".join(map(repr, postgresql.registered_studies(place))) or "none"
         raise RunError(f"{place.url} has no study {place.study!r}. It has {there}: name one with --study.")
     settings, splits = _kept(place, kept)
+    own = _own(settings, given, place)
+    if works and kept.finished is not None:
+        raise StudyFinished(_finished(settings, place, kept.finished))
     root = output or default_folder(place.study.replace("/", "-"))
     require_new_folder(root)
-    own = _own(settings, given, place)
     if works:
         own = _for_this_machine(own, given)
     folder = create_run_folder(
@@ -87,6 +90,15 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
     if kept.finished is not None:
         write_json(folder.root / FINISHED, {"finished_in": kept.finished})
     return folder
+
+
+def _finished(settings: RunSettings, place: Place, folder: str) -> str:
+    """That nothing is left to do for a study, and what a user may want instead."""
+    more = "start another one" if settings.race is None else f"'netwright resume {folder} --hours MORE'"
+    return (
+        f"The study {place.study!r} of {place.url} is finished, in {folder}: there is nothing left to do. Look at it "
+        f"with 'netwright status' or 'netwright report'; for more, {more}."
+    )
 
 
 def _kept(place: Place, kept: KeptRun) -> tuple[RunSettings, Splits]:
