@@ -224,6 +224,52 @@ def test_label_maps_are_those_of_predict(segmented: dict[str, Any], name: str) -
         require_same_labels(predictor, image, ours, theirs)
 
 
+def test_files_are_channels_of_one_image_or_none_is_written(
+    segmented: dict[str, Any], tmp_path: Path
+) -> None:
+    """A network of one channel takes one file; one of two takes files in other axes, but not of another place."""
+    predictor, saved = segmenter(tmp_path, *VOLUMES["two channels"])
+    script = exported(predictor.network, saved, tmp_path / "export") / "infer.py"
+    first = volume(tmp_path / "scan_0000.nii.gz", (13, 15, 11))
+    second = nib.load(volume(tmp_path / "other.nii.gz", (13, 15, 11)))
+    nib.save(nib.as_closest_canonical(second), tmp_path / "scan_0001.nii.gz")
+    moved = TURNED.copy()
+    moved[0, 3] += 1.3
+    elsewhere = volume(tmp_path / "elsewhere.nii.gz", (13, 15, 11), moved)
+    shorter = volume(tmp_path / "shorter.nii.gz", (13, 15, 10))
+    (_, _, like), *_ = segmented["as they are"][1]
+    alone_script, theirs, none = (
+        like.parent / "export" / "infer.py",
+        tmp_path / "theirs.nii.gz",
+        tmp_path / "none.nii",
+    )
+    said = alone(
+        tmp_path,
+        [
+            (script, [first, tmp_path / "scan_0001.nii.gz", theirs]),
+            (script, [first, elsewhere, none]),
+            (script, [first, shorter, none]),
+            (script, [first, none]),
+            (alone_script, [first, first, none]),
+        ],
+    )
+    assert not none.exists()
+    assert f"{elsewhere} does not lie on the grid of {first}: expected all channels on one" in said
+    assert f"{shorter} does not lie on the grid of {first}: expected" in said
+    assert "1 volumes: expected 2, one for each channel" in said
+    assert "2 images: expected one, as the network has one channel" in said
+    for file in (tmp_path / "other.nii.gz", elsewhere, shorter):
+        file.unlink()
+    (tmp_path / "pair").mkdir()
+    for file in (first, tmp_path / "scan_0001.nii.gz"):
+        file.rename(tmp_path / "pair" / file.name)
+    (ours,) = predictor.predict(tmp_path / "pair", tmp_path / "ours")
+    wanted, given = (nib.load(file) for file in (ours, theirs))
+    np.testing.assert_array_equal(wanted.affine, given.affine)
+    assert len(np.unique(wanted.dataobj)) > 1
+    assert (np.asarray(wanted.dataobj) != np.asarray(given.dataobj)).mean() < 1e-3
+
+
 @pytest.mark.slow
 def test_label_maps_of_other_networks_are_those_of_predict(tmp_path: Path) -> None:
     """Of regions, of slices, of two channels, and of two stages."""
@@ -388,6 +434,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
             (class_script, [pictures, one]),  # without a table
             (class_script, [one]),
             (restored_script, [one, drawn / "one.png", one]),
+            (restored_script, [one, one, drawn / "one.png", tmp_path / "many.png"]),
             (class_script, [tmp_path / "deep.png", tmp_path / "deep.csv"]),
             (class_script, [pictures, tmp_path / "classes.csv"]),
             (deep_script, [tmp_path / "of 16 bits", tmp_path / "deeper.csv"]),
@@ -397,6 +444,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     )
     assert one.read_bytes() == before
     assert said.count(f"{one} is there: expected") == 3
+    assert "python infer.py PICTURE MASK OUTPUT.png" in said
     assert "a picture of uint16 pixels: expected uint8, as in training" in said
     assert said.count("torn.png is left out: ") == 2
     assert "deep.csv was not written: no picture could be used" in said
