@@ -126,6 +126,30 @@ def test_names_of_labels_from_a_table(
     assert "Add the missing names to lut.txt" in problem.advice
 
 
+@pytest.mark.parametrize("home", ["brains", "archive/brains/tables"])
+def test_a_table_of_labels_is_found_below_the_folder(pairs: Callable[..., Path], home: str) -> None:
+    root = pairs("brains/scans/s{}.nii.gz", "brains/masks/s{}.nii.gz", (17, 53))
+    table = root / home / "lut.txt"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text("17 Left-Hippocampus 220 216 20 0\n53 Right-Hippocampus 220 216 20 0\n")
+    dataset = open_any(root)
+    assert dataset.labels == {0: "background", 17: "Left-Hippocampus", 53: "Right-Hippocampus"}
+    assert dataset.naming == f"{home}/lut.txt"
+    assert inspect_dataset(dataset).errors == ()
+    (root / "lut.txt").write_text("17 seventeen 1 2 3 0\n53 fifty-three 1 2 3 0\n")
+    assert open_any(root).label_names == ("seventeen", "fifty-three"), "the nearest one counts"
+
+
+def test_tables_of_labels_that_differ_are_refused(pairs: Callable[..., Path]) -> None:
+    root = pairs("case{}/image.nii.gz", "case{}/label.nii.gz", (17, 53))
+    for number in (1, 2):
+        (root / f"case{number}" / "lut.txt").write_text("17 left 1 2 3 0\n53 right 1 2 3 0\n")
+    assert open_any(root).label_names == ("left", "right")
+    (root / "case2" / "lut.txt").write_text("17 right 1 2 3 0\n53 left 1 2 3 0\n")
+    with pytest.raises(DatasetError, match=r"case1/lut.txt and .*case2/lut.txt are tables .* that differ"):
+        open_any(root)
+
+
 def test_values_that_nobody_names_are_asked_for(pairs: Callable[..., Path]) -> None:
     root = pairs("images/s{}.nii.gz", "masks/s{}.nii.gz", (255,))
     problem = inspect_dataset(open_any(root)).errors[0]

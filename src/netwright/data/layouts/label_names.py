@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from netwright.data.files import read_text
@@ -49,6 +49,30 @@ def table_in(folder: Path) -> Path | None:
             "expected one. Remove the others."
         )
     return tables[0] if tables else None
+
+
+def nearest_table(folders: Iterable[Path]) -> Path | None:
+    """The table of labels in the first of some folders that has one; None where there is none.
+
+    Args:
+        folders: the dataset's own and those within it, the nearer ones first.
+
+    Raises:
+        DatasetError: there are several in a folder, or those in folders on one level do not say the same.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        if found and len(folder.parts) >= len(found[0].parts):
+            break
+        if table := table_in(folder):
+            found.append(table)
+    for other in found[1:]:
+        if read_table(other) != read_table(found[0]):
+            raise DatasetError(
+                f"{found[0]} and {other} are tables of labels that differ: expected one meaning of each value. Put one "
+                f"beside the folders of the dataset, or name the labels in a {DESCRIPTION} there."
+            )
+    return found[0] if found else None
 
 
 def read_table(path: Path) -> dict[int, str]:

@@ -3,7 +3,8 @@
 
 Words such as ``img`` or ``labels`` say what a file is, and are left out of the names of files and folders; what remains
 must be the same for an image and its label map. The labels are those of a ``dataset.json``, else those of a table of
-FreeSurfer or ITK-SNAP in the folder, else the segments of DICOM segmentations, else the values in the label maps.
+FreeSurfer or ITK-SNAP in the folder or below, else the segments of DICOM segmentations, else the values in the label
+maps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from netwright.data.io.whole_labels import whole_labels
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, read_channels, stem
 from netwright.data.layouts.image_masks import labels_of_values
-from netwright.data.layouts.label_names import names_of_segments, read_table, table_in
+from netwright.data.layouts.label_names import names_of_segments, nearest_table, read_table, table_in
 from netwright.data.layouts.volume_files import (
     ending_of,
     folders_below,
@@ -76,12 +77,14 @@ class Pairs:
         unlabelled: the names of images in folders without any label map.
         others: volumes that are of neither.
         described: folders that are datasets of their own.
+        folders: those in which they were looked for, the nearer ones first.
     """
 
     cases: list[Case]
     unlabelled: list[str]
     others: list[Path]
     described: list[Path]
+    folders: list[Path]
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
@@ -111,7 +114,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     _require_labels(root, description)
     pairs = pairs_in(root)
     _require_one_set(root, description, pairs)
-    labels, naming, proposed = _meaning(root, description, pairs.cases, map_label)
+    labels, naming, proposed = _meaning(root, description, pairs, map_label)
     return dataset_of(root, description, map_label, "volume-pairs", pairs, labels, naming, proposed)
 
 
@@ -169,7 +172,7 @@ def pairs_in(root: Path, of_it: Callable[[Path], bool] = lambda file: True) -> P
             cases[home, name] = _case(one)
     known = {*unlabelled, *(file for case in cases.values() for file in (*case.images, case.label))}
     others = [file for file in files if file not in known and not is_folder(file)]
-    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), others, described)
+    return Pairs(_with_names(cases), sorted(map(_name, unlabelled)), others, described, folders)
 
 
 def _require_labels(root: Path, description: Mapping[str, Any]) -> None:
@@ -276,13 +279,13 @@ def _numbered(found: Mapping[Key, Found]) -> str | None:
 
 
 def _meaning(
-    root: Path, description: Mapping[str, Any], cases: Sequence[Case], map_label: Mapping[int, int]
+    root: Path, description: Mapping[str, Any], pairs: Pairs, map_label: Mapping[int, int]
 ) -> tuple[dict[int, str], str, dict[int, int]]:
     """The labels, what names them, and the labels that are proposed for values without a meaning."""
     if named := named_labels(root, description):
         return named, DESCRIPTION, {}
-    table = table_in(root)
-    files = [case.label for case in cases if case.label is not None]
+    table = nearest_table(pairs.folders)
+    files = [case.label for case in pairs.cases if case.label is not None]
     if table is None and (segments := names_of_segments(root, files)):
         meant = {map_label.get(value, value) for value in segments} & segments.keys()
         return {0: "background", **{value: segments[value] for value in sorted(meant)}}, "segments", {}
@@ -292,7 +295,11 @@ def _meaning(
         return labels, "label maps", proposed
     names = read_table(table)
     meant = {map_label.get(value, value) for value in values} & names.keys()
-    return {0: "background", **{value: names[value] for value in sorted(meant)}}, table.name, {}
+    return (
+        {0: "background", **{value: names[value] for value in sorted(meant)}},
+        table.relative_to(root).as_posix(),
+        {},
+    )
 
 
 def label_values(path: Path) -> frozenset[int]:
