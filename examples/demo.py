@@ -5,6 +5,7 @@ Usage: python examples/demo.py [FOLDER]
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ def main() -> None:
     case = sorted((dataset / "imagesTr").iterdir())[0]
     netwright("predict", run, case, "-o", folder / "prediction")
     print(f"\nreport     {(run / 'report.html').resolve()}")
+    if sys.prefix != sys.base_prefix:
+        print(f"your data  . {os.path.relpath(sys.prefix)}/bin/activate && netwright inspect YOUR_FOLDER")
 
 
 if __name__ == "__main__":

@@ -91,10 +91,12 @@ def warn_of_few_cases(draft: Draft, context: Context) -> None:
     if validation >= fewest:
         return
     units = "patients" if context.splits.groups else "cases"
+    those = units.removesuffix("s") if validation == 1 else units
     limited = ", if it keeps the limits" if draft.objective.limits else ""
+    larger = _larger_share(draft, context, fewest)
     warnings.warn(
-        f"With {validation} validation {units} no network can be better than the default beyond chance, so you get "
-        f"the default{limited}. Expected at least {fewest}: label more {units}{_larger_share(draft, context, fewest)}.",
+        f"With {validation} validation {those} no network can be better than the default beyond chance, so you get the "
+        f"default{limited}. Expected at least {fewest}: label more {units}{larger}.",
         SettingsWarning,
         stacklevel=4,
     )
