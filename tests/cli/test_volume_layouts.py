@@ -26,7 +26,7 @@ def test_from_inspect_to_predict(netwright: Command, kind: str, tmp_path: Path) 
     done = netwright("inspect", data)
     assert done.returncode == 0, done.stdout
     assert f"10 cases   format {FORMATS.get(kind, kind)}" in done.stdout
-    assert ("to predict 1 case without a label map" in done.stdout) is (kind != "nnunet")
+    assert "to predict 1 case without a label map" in done.stdout
     for value, name in layout.labels.items():
         assert f"{value} {name}" in done.stdout
     words = ("--recipe", "segnas4", "--trials", 2, "--epochs", 1, "--verdict-hours", 0, "--workers", 1)

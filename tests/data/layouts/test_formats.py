@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netwright.data import find_cases, open_any
+from netwright.data import find_cases, inspect_dataset, open_any
 from netwright.errors import DatasetError, SettingsError
 
 Folder = Callable[..., Path]
@@ -34,6 +35,71 @@ def test_an_nnunet_folder(nnunet_folder: Folder) -> None:
     assert dataset.labels == {0: "background", 1: "tumour"}
     assert [case.name for case in dataset.cases] == ["a", "b", "c"]
     assert [file.name for file in dataset.cases[0].images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+
+
+def test_images_beside_those_for_training_are_official_parts_or_to_be_predicted(
+    nnunet_folder: Folder, save_volume: Callable[..., Path]
+) -> None:
+    root = nnunet_folder()
+    image, labels = (
+        np.random.default_rng(2).normal(0, 1, (5, 6, 7)),
+        np.eye(5, 6)[..., None].repeat(7, axis=-1),
+    )
+    for name in ("Ts/x", "Ts/y", "Ts/a", "Va/v"):
+        for channel in range(2):
+            save_volume(root / f"images{name}_000{channel}.nii.gz", image.astype(np.float32))
+    assert open_any(root).unlabelled == ("a", "v", "x", "y")
+    assert set(open_any(root).parts) == {None}
+    for name in ("Ts/x", "Ts/a", "Va/v"):
+        save_volume(root / f"labels{name}.nii.gz", labels.astype(np.uint8))
+    dataset = open_any(root)
+    assert dataset.unlabelled == ("y",)
+    assert dict(zip(dataset.names, dataset.parts, strict=True)) == {
+        **dict.fromkeys("abc", "train"),
+        "test_a": "test",
+        "v": "val",
+        "x": "test",
+    }
+    assert dataset.cases[-1].images == tuple(root / "imagesTs" / f"x_000{n}.nii.gz" for n in range(2))
+    assert dataset.cases[-1].label == root / "labelsTs" / "x.nii.gz"
+    assert {problem.kind for problem in inspect_dataset(dataset).errors} <= {"few-cases"}
+    (root / "imagesTs" / "x_0001.nii.gz").unlink()
+    assert "imagesTs/x_0001.nii.gz" in str(inspect_dataset(open_any(root)).errors[0])
+
+
+def test_label_maps_for_testing_without_images_are_told(nnunet_folder: Folder) -> None:
+    root = nnunet_folder()
+    shutil.copytree(root / "labelsTr", root / "labelsTs")
+    dataset = open_any(root)
+    assert (dataset.names, set(dataset.parts)) == (("a", "b", "c"), {None})
+    assert "labelsTs has label maps without images" in str(dataset.problems[0])
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("tails", [("",), ("_0000", "_0001")], ids=["plain", "numbered"])
+def test_test_images_of_the_decathlon_may_have_label_maps(
+    msd_folder: Folder, listed: bool, tails: tuple[str, ...]
+) -> None:
+    """Numbered as in nnU-Net's first version, whose lists have no numbers, and often no test cases."""
+    names = ["./imagesTs/x.nii.gz", "./imagesTs/y.nii.gz"] if listed else []
+    root = msd_folder(4, modality={str(number): "MR" for number in range(len(tails))}, test=names)
+    (root / "imagesTs").mkdir()
+    for file in sorted((root / "imagesTr").iterdir()):
+        new = {"case_00": "x", "case_01": "y"}.get(bare := file.name.removesuffix(".nii.gz"))
+        for tail in tails:
+            shutil.copy(file, root / "imagesTs" / f"{new}{tail}.nii.gz") if new else None
+            shutil.copy(file, file.with_name(f"{bare}{tail}.nii.gz")) if tail else None
+        file.unlink() if tails[0] else None
+    assert open_any(root).unlabelled == ("x", "y")
+    (root / "labelsTs").mkdir()
+    shutil.copy(root / "labelsTr" / "case_00.nii.gz", root / "labelsTs" / "x.nii.gz")
+    dataset = open_any(root)
+    assert dataset.unlabelled == ("y",)
+    assert [(case.name, case.part) for case in dataset.cases] == [
+        *((f"case_{number:02d}", "train") for number in range(4)),
+        ("x", "test"),
+    ]
+    assert dataset.cases[-1].images == tuple(root / "imagesTs" / f"x{tail}.nii.gz" for tail in tails)
 
 
 def test_an_nnunet_folder_that_lists_its_files(nnunet_folder: Folder) -> None:

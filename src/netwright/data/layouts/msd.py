@@ -6,6 +6,7 @@ version of nnU-Net took the same description, and numbered the files of the chan
 
 The lists ``validation`` and ``test`` are official parts where their images have label maps, as those of ``validation``
 have in AMOS 2022 (amos22.grand-challenge.org): ``imagesVa`` and ``labelsVa``. Other images in them are to be predicted.
+Without such a list the images of ``imagesVa`` and ``imagesTs`` are taken, which nnU-Net's first version may leave out.
 Its scans with numbers below 500 are CT, the others MR, which its ``readme.md`` says and its ``dataset.json`` does not.
 """
 
@@ -28,6 +29,7 @@ from netwright.data.layouts.description import (
     stem,
     value_first,
 )
+from netwright.data.layouts.volume_files import files_and_series_in
 from netwright.data.splits import Part
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.errors import DatasetError
@@ -62,7 +64,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         _case(root, "training", number, entry, len(channels))
         for number, entry in enumerate(description["training"])
     ]
-    further, unlabelled = _further(root, description, {case.images for case in cases}, len(channels))
+    further, unlabelled = _further(root, description, cases, len(channels))
     if further:
         cases = [*(replace(case, part="train") for case in cases), *further]
     channels, problems = _modality(root, channels, cases)
@@ -114,12 +116,12 @@ def _modality(
     return ("CT or MR",), (problem,)
 
 
-_FURTHER: dict[str, Part] = {"validation": "val", "test": "test"}
-"""The lists beside ``training``, and which parts they are."""
+_FURTHER: dict[str, tuple[Part, str]] = {"validation": ("val", "Va"), "test": ("test", "Ts")}
+"""The lists beside ``training``, which parts they are, and how the folders of these end."""
 
 
 def _further(
-    root: Path, description: Mapping[str, Any], training: Collection[tuple[Path, ...]], channels: int
+    root: Path, description: Mapping[str, Any], training: Collection[Case], channels: int
 ) -> tuple[list[Case], list[str]]:
     """The cases of official parts, and the names of the images that are to be predicted.
 
@@ -127,12 +129,14 @@ def _further(
     fetched apart.
     """
     cases, unlabelled = [], []
-    for name, part in _FURTHER.items():
-        entries = description.get(name)
-        for number, entry in enumerate(entries if isinstance(entries, list) else []):
+    for_training = {case.images for case in training}
+    for name, (part, tail) in _FURTHER.items():
+        listed = description.get(name)
+        entries = listed if isinstance(listed, list) and listed else _unlisted(root, tail, training)
+        for number, entry in enumerate(entries):
             case = _case(root, name, number, entry, channels)
-            label = _label_beside(case) if isinstance(entry, dict) else None
-            if case.images in training:
+            label = _label_beside(case)
+            if case.images in for_training:
                 continue
             if label is not None:
                 cases.append(replace(case, label=label, part=part))
@@ -141,13 +145,23 @@ def _further(
     return cases, unlabelled
 
 
+def _unlisted(root: Path, tail: str, training: Collection[Case]) -> list[object]:
+    """The images in the folder of a part, as a list would have them: without the numbers of channels that those for
+    training have."""
+    numbered = any(stem(case.images[0]) != case.name for case in training)
+    names = [file.name for file in files_and_series_in(root / f"images{tail}")]
+    bare = [re.sub(r"_\d{4}(?=\.|$)", "", name) if numbered else name for name in names]
+    return [f"images{tail}/{name}" for name in sorted({*bare})]
+
+
 def _label_beside(case: Case) -> Path | None:
     """The label map of a case: the one in its entry, or ``labelsVa/a`` for ``imagesVa/a``; None where there is none."""
     image = case.images[0]
     home = image.parent.name
-    beside = image.parent.with_name(f"labels{home.removeprefix('images')}") / image.name
-    named = [case.label] if case.label is not None else []
-    return next(filter(is_file, [*named, *([beside] if home.startswith("images") else [])]), None)
+    folder = image.parent.with_name(f"labels{home.removeprefix('images')}")
+    ending = image.name[len(stem(image)) :] or ".nii.gz"  # of a series in DICOM, which has none
+    beside = [folder / f"{case.name}{ending}"] if home.startswith("images") else []
+    return next(filter(is_file, [*([case.label] if case.label is not None else []), *beside]), None)
 
 
 def _case(root: Path, part: str, number: int, entry: object, channels: int) -> Case:

@@ -2,21 +2,23 @@
 
 The layout is that of nnU-Net's documentation (``dataset_format.md``): ``dataset.json`` gives
 ``channel_names``, ``labels`` (name to value) and ``file_ending``, and may list the files of every case under
-``dataset``.
+``dataset``. Images in ``imagesVa`` and ``imagesTs`` are official parts where ``labelsVa`` and ``labelsTs`` have label
+maps of them; the others are to be predicted.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from netwright.data.files import is_folder
 from netwright.data.io.formats import VOLUME_ENDINGS, first_is_stack, is_volume
 from netwright.data.io.tiff import PAGED_ENDINGS
-from netwright.data.issues import enumerate_words
+from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.description import (
     DESCRIPTION,
     file_of,
@@ -26,11 +28,15 @@ from netwright.data.layouts.description import (
     stem,
     value_first,
 )
-from netwright.data.layouts.volume_files import page_problem
+from netwright.data.layouts.volume_files import files_and_series_in, page_problem
+from netwright.data.splits import Part
 from netwright.data.volumes.dataset import Case, Dataset
 from netwright.errors import DatasetError
 
 LOOKED_FOR = "dataset.json with `channel_names`, `labels` and `file_ending` beside imagesTr and labelsTr"
+
+_FURTHER: dict[str, Part] = {"Va": "val", "Ts": "test"}
+"""How the folders beside ``imagesTr`` and ``labelsTr`` end, and which parts they are."""
 
 
 def matches(root: Path, description: Mapping[str, Any]) -> bool:
@@ -59,7 +65,12 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         )
     channels = read_channels(root, description)
     listed = description.get("dataset")
-    cases = _listed(root, listed) if isinstance(listed, dict) else _unlisted(root, ending, len(channels))
+    cases = (
+        _listed(root, listed) if isinstance(listed, dict) else _unlisted(root, "Tr", ending, len(channels))
+    )
+    further, unlabelled, problems = _further(root, ending, len(channels), cases)
+    if further:
+        cases = [*(replace(case, part="train") for case in cases), *further]
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
@@ -69,6 +80,8 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         cases=require_unique(root, cases),
         map_label=map_label,
         file_ending=ending,
+        problems=tuple(problems),
+        unlabelled=tuple(sorted(unlabelled)),
     )
 
 
@@ -130,10 +143,10 @@ def list_files(folder: Path, ending: str | tuple[str, ...]) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.name.endswith(ending) and file.name[0] != ".")
 
 
-def _require_one_ending(root: Path, ending: str) -> None:
+def _require_one_ending(root: Path, folders: Sequence[Path], ending: str) -> None:
     """Raise where volumes of another ending lie among the files: they would be passed over without a word."""
     others = (*VOLUME_ENDINGS, *PAGED_ENDINGS) if ending in PAGED_ENDINGS else VOLUME_ENDINGS
-    for folder in (root / "imagesTr", root / "labelsTr"):
+    for folder in folders:
         files = list_files(folder, "")
         stray = [
             file for file in files if file.name.lower().endswith(others) and not file.name.endswith(ending)
@@ -146,11 +159,13 @@ def _require_one_ending(root: Path, ending: str) -> None:
             )
 
 
-def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
-    _require_one_ending(root, ending)
-    series = [file for file in list_files(root / "imagesTr", "") if is_folder(file) and is_volume(file)]
-    images = group_channels(sorted([*list_files(root / "imagesTr", ending), *series]))
-    labelled = {file.name.removesuffix(ending) for file in list_files(root / "labelsTr", ending)}
+def _unlisted(root: Path, tail: str, ending: str, channels: int) -> list[Case]:
+    """The cases of ``imagesTr`` and ``labelsTr``, or of the folders with another tail."""
+    of_images, of_labels = root / f"images{tail}", root / f"labels{tail}"
+    _require_one_ending(root, (of_images, of_labels), ending)
+    series = [file for file in list_files(of_images, "") if is_folder(file) and is_volume(file)]
+    images = group_channels(sorted([*list_files(of_images, ending), *series]))
+    labelled = _labelled_in(of_labels, ending)
     for numbered in images.values():
         if max(numbered) >= channels:
             raise DatasetError(
@@ -160,13 +175,63 @@ def _unlisted(root: Path, ending: str, channels: int) -> list[Case]:
     cases = []
     for name in images.keys() | labelled:
         files = tuple(
-            images.get(name, {}).get(number, root / "imagesTr" / f"{name}_{number:04d}{ending}")
+            images.get(name, {}).get(number, of_images / f"{name}_{number:04d}{ending}")
             for number in range(channels)
         )
-        label = root / "labelsTr" / f"{name}{ending}"
+        label = of_labels / f"{name}{ending}"
         problem = next(filter(None, map(page_problem, (*files, label))), None)
         cases.append(Case(name, files, label, problem=problem))
     return cases
+
+
+def _labelled_in(folder: Path, ending: str) -> set[str]:
+    return {file.name.removesuffix(ending) for file in list_files(folder, ending)}
+
+
+def _further(
+    root: Path, ending: str, channels: int, training: Collection[Case]
+) -> tuple[list[Case], list[str], list[Problem]]:
+    """The cases of official parts, the names of those to be predicted, and label maps whose images are not there.
+
+    Images that are for training, too, stay there. A case with the name of one for training gets that of its part, too.
+
+    Args:
+        root: the dataset's folder.
+        ending: of every file.
+        channels: how many files a case has.
+        training: the cases for training.
+    """
+    for_training = {file for case in training for file in case.images}
+    taken = {case.name for case in training}
+    cases: list[Case] = []
+    unlabelled: list[str] = []
+    problems: list[Problem] = []
+    for tail, part in _FURTHER.items():
+        files = [file for file in files_and_series_in(root / f"images{tail}") if file not in for_training]
+        names = {re.sub(r"_\d{4}$", "", stem(file)) for file in files}
+        _require_one_ending(root, [root / f"labels{tail}"], ending)
+        labelled = _labelled_in(root / f"labels{tail}", ending)
+        unlabelled += names - labelled
+        if labelled and not names:
+            problems.append(_fetched_apart(root, tail, len(labelled)).relative_to(root))
+        elif labelled:
+            found = (case for case in _unlisted(root, tail, ending, channels) if case.name in labelled)
+            named = (replace(one, name=f"{part}_{one.name}") if one.name in taken else one for one in found)
+            cases += [replace(case, part=part) for case in named]
+            taken |= {case.name for case in cases}
+    return cases, unlabelled, problems
+
+
+def _fetched_apart(root: Path, tail: str, count: int) -> Problem:
+    return Problem(
+        "warning",
+        str(root / f"labels{tail}"),
+        "has label maps without images",
+        expected=f"their images in images{tail}",
+        found=f"{count} label map{'s' * (count != 1)} and no image",
+        advice=f"They are left out: add images{tail} for an official part.",
+        kind="missing-image",
+    )
 
 
 def _listed(root: Path, listed: Mapping[str, Any]) -> list[Case]:
