@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,16 @@ from torch import Tensor, nn
 
 import netwright as package
 from commands import in_this_process
+from netwright.api.networks import export_data
 from netwright.errors import ExportError, RunError, SettingsError, StorageError
 from netwright.models.export import EXPORTERS
 from netwright.models.export.base import Exportable, require_same_outputs
+from netwright.models.export.inputs import MOST, real_images
 from netwright.models.export.torch_export import DESCRIPTION
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import EncoderDecoderSpace
 from netwright.tasks.segmentation.network_task import SegmentationTask
+from netwright.training.config import TrainingProtocol
 from processes import run
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -228,12 +232,58 @@ def test_a_network_that_depends_on_values_is_refused(tmp_path: Path) -> None:
 def test_an_export_that_gives_something_else_is_refused() -> None:
     network, images = nn.Identity(), torch.ones(2, 3)
     require_same_outputs(network, lambda given: given + 1e-6, images)
-    with pytest.raises(ExportError, match=r"differs from the network's by 0\.01"):
+    with pytest.raises(ExportError, match=r"differs from the network's by 0\.01: expected at most 0\.0001"):
         require_same_outputs(network, lambda given: given + 0.01, images)
     with pytest.raises(ExportError, match="differs from the network's by nan"):
         require_same_outputs(network, lambda given: given * float("nan"), images)
     with pytest.raises(ExportError, match=r"shape \(2, 3\) for 1 images: expected \(1, 3\)"):
         require_same_outputs(network, lambda given: images, images)
+
+
+def test_what_differs_by_more_than_the_page_says_is_refused() -> None:
+    """Values by 1e-4; probabilities, too; and logits by as much of the largest, of 1 where all are smaller."""
+    network = nn.Identity()
+
+    def refused(images: Tensor, output: Any, change: Callable[[Tensor], Tensor]) -> bool:
+        try:
+            require_same_outputs(network, change, images, output=output)
+        except ExportError:
+            return True
+        return False
+
+    values = torch.tensor([[0.1, 8.0], [0.2, 0.3]])
+    assert not refused(values, "values", lambda given: given + 9e-5)
+    assert refused(values, "values", lambda given: given + 1.2e-4)
+    small = torch.tensor([[0.5, -0.5], [0.2, 0.1]])
+    for output in ("softmax", "sigmoid"):
+        assert not refused(small, output, lambda given: given + 9e-5)
+        assert refused(small, output, lambda given: given + 1.2e-4)  # by softmax equal probabilities
+    certain, even = torch.tensor([[90.0, -90.0, -90.0]]), torch.tensor([[0.0, 0.0, -90.0]])
+    assert not refused(certain, "softmax", lambda given: given * (1 + 8e-5))
+    assert refused(certain, "softmax", lambda given: given * 1.01)  # also equal
+    assert refused(even, "softmax", lambda given: given + torch.tensor([0.002, 0, 0]))
+    assert refused(even, "sigmoid", lambda given: given + torch.tensor([0.002, 0, 0]))
+
+
+def test_ten_cases_are_compared_where_there_are_ten(folder: Path) -> None:
+    """Of a network of slices, of which each case has several: first one of each case, then a second one."""
+    told: list[str] = []
+    run = opened(folder, "slices")
+    data = export_data(run.folder, run.settings, lambda name, text: told.append(text))
+    assert data is not None, told
+    cases = (*data.validation, *data.training)
+    assert 1 < len(cases) < MOST
+    protocol = TrainingProtocol(augmentation=None, batch_size=1)
+    slices_of = {
+        case: [images for images, _ in data.problem.batches([case], protocol, torch.device("cpu"), 3)]
+        for case in cases
+    }
+    images = real_images(data)
+    assert len(images) == MOST
+    for at, image in enumerate(images):
+        own = cases[at % len(cases)]
+        assert [case for case in cases if any(torch.equal(image, one[0]) for one in slices_of[case])] == [own]
+    assert not torch.equal(images[0], images[len(cases)])
 
 
 def test_formats_are_listed_without_torch() -> None:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from netwright.data.base import AnyPrepared
+    from netwright.nn.ensemble import Output
     from netwright.settings import RunSettings
     from netwright.training.problem import Problem
 
 TOLERANCE = 1e-4
-"""The largest difference between the outputs of a network and of its export, absolute and relative."""
+"""The largest difference between the outputs of a network and of its export, as `difference` measures it."""
 
 
 def silent(name: str, text: str) -> None:
@@ -56,6 +57,7 @@ class Exportable:
         data: of its run; None where the dataset is gone.
         tell: tells the user something, by a name and a text.
         rebuilt: loads the network anew, so that it can be seen how its modules are made; None: it is of no run.
+        output: what the network's output means.
     """
 
     network: nn.Module
@@ -66,6 +68,7 @@ class Exportable:
     data: ExportData | None = None
     tell: Callable[[str, str], None] = silent
     rebuilt: Callable[[], nn.Module] | None = None
+    output: Output = "values"
 
 
 class Exporter(Protocol):
@@ -111,6 +114,7 @@ def require_same_outputs(
     exported: Callable[[Tensor], Tensor],
     images: Tensor,
     layer: Callable[[Tensor], str | None] | None = None,
+    output: Output = "values",
 ) -> float:
     """Refuse an export whose outputs differ from the network's, for pairs of images and for the first alone.
 
@@ -119,9 +123,10 @@ def require_same_outputs(
         exported: the network as it was read from the file.
         images: (N, C, *size).
         layer: gives the name of the first layer that differs for some images; it is only called where outputs do.
+        output: what the outputs mean.
 
     Returns:
-        The largest absolute difference.
+        The largest `difference`.
 
     Raises:
         ExportError: the outputs differ by more than `TOLERANCE`, or in shape.
@@ -137,15 +142,54 @@ def require_same_outputs(
                     f"The exported network gives an output of shape {tuple(given.shape)} for {len(batch)} images: "
                     f"expected {tuple(expected.shape)}, as from the network. Nothing was written."
                 )
-            difference = float((given - expected).abs().max())
-            if not torch.allclose(given, expected, rtol=TOLERANCE, atol=TOLERANCE):
+            found = difference(given, expected, output)
+            if not found <= TOLERANCE:
                 name = None if layer is None else layer(batch)
                 raise ExportError(
-                    f"The output of the exported network differs from the network's by {difference:.2g}: expected at "
-                    f"most {TOLERANCE:g}. {_first(name)}Nothing was written. Choose another format."
+                    f"The output of the exported network differs from the network's by {found:.2g}{_MEASURED[output]}: "
+                    f"expected at most {TOLERANCE:g}. {_first(name)}Nothing was written. Choose another format."
                 )
-            largest = max(largest, difference)
+            largest = max(largest, found)
     return largest
+
+
+def difference(given: Tensor, expected: Tensor, output: Output = "values") -> float:
+    """By how much an output differs at most, NaN if it is none.
+
+    That of values is absolute. Logits are what probabilities come from, and as large as the training made them: in
+    single precision large ones cannot be equal to 1e-4. So it is the larger one of two, the absolute difference of the
+    probabilities, and that of the logits as a share of the largest expected one, which counts at least 1.
+
+    Args:
+        given: the output of an export.
+        expected: that of the network, of the same shape (N, K, ...).
+        output: what they mean.
+    """
+    import torch
+
+    if output == "values":
+        return float((given - expected).abs().max())
+    before, after = (
+        values.softmax(1) if output == "softmax" else values.sigmoid() for values in (expected, given)
+    )
+    return float(torch.maximum((after - before).abs().max(), share_of_largest(given, expected)))
+
+
+def share_of_largest(given: Tensor, expected: Tensor) -> Tensor:
+    """The largest difference as a share of the largest expected number, which counts at least 1.
+
+    Args:
+        given: the output of a layer of an export.
+        expected: that of the network, of the same shape.
+    """
+    return (given - expected).abs().max() / expected.abs().max().clamp(min=1)
+
+
+_MEASURED = {
+    "values": "",
+    "softmax": " (probabilities, or logits as a share of the largest)",
+    "sigmoid": " (probabilities, or logits as a share of the largest)",
+}
 
 
 def _first(layer: str | None) -> str:

@@ -39,10 +39,11 @@ def written(
     for traced in traces(network, images):
         try:
             read = save(traced)
-            largest = require_same_outputs(network, read, images, partial(layer, traced))
+            output = exportable.output
+            largest = require_same_outputs(network, read, images, partial(layer, traced), output)
             if traced.multiples is not None:
                 size = sizes_to_try(images.shape[2:], traced.multiples)
-                require_same_outputs(network, read, torch.randn(2, images.shape[1], *size))
+                require_same_outputs(network, read, torch.randn(2, images.shape[1], *size), output=output)
         except ExportError as error:
             failure = error
             continue

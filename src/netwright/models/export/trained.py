@@ -112,6 +112,7 @@ def export_trained(
         network=Logits(trained.network).eval(),
         images=random_images(trained.task) if data is None else real_images(data),
         description=describe_use(saved_task(folder), saved),
+        output=trained.task.output,
         saved=saved,
         settings=settings,
         data=data,

@@ -72,7 +72,9 @@ class SourceExport:
         save_weights(network, path / WEIGHTS)
         write_text(path / SOURCE, source_of(network, exportable.description))
         write_json(path / DESCRIPTION, exportable.description)
-        difference = require_same_outputs(exportable.network, _loaded(path / SOURCE), exportable.images)
+        difference = require_same_outputs(
+            exportable.network, _loaded(path / SOURCE), exportable.images, output=exportable.output
+        )
         kind = "random images" if exportable.data is None else "real images"
         exportable.tell(
             "checked", f"on {len(exportable.images)} {kind}; outputs differ by at most {difference:.1g}"
