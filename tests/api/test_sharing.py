@@ -18,6 +18,7 @@ from netwright.api.sharing import is_finished, keep_in_step, once
 from netwright.cli.tables import end_lines
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StudyFinished
+from netwright.execution.resources import default_workers
 from netwright.files import write_json
 from netwright.runs import leases
 from netwright.runs import postgresql as backend
@@ -29,6 +30,8 @@ from netwright.runs.place import Place, place_of
 from netwright.runs.results import openings_file
 from netwright.runs.shared_trials import make_shared_trials, require_shared_trials
 from netwright.runs.status import read_status
+from netwright.settings import MachineSettings
+from netwright.training.config import TrainingProtocol
 from simulated_race import settings_of
 
 pytest.importorskip("psycopg")
@@ -259,3 +262,25 @@ def test_who_has_not_made_the_end_says_in_which_folder_the_network_is(study: Stu
     assert conducted(study.second, [])
     (use,) = (line for line in end_lines(run) if "predict" in line)
     assert f"predict {study.first.root} " in use
+
+
+def test_who_joins_has_an_executor_and_a_device_of_its_own(url: str, tmp_path: Path) -> None:
+    """Begun on Ray, whose candidates call their GPU cuda:0; joined on one machine, which has others or none."""
+    ray = {"executor": "ray", "ray_address": "10.0.0.5:6379", "gpus_per_trial": 1.0, "cpus_per_trial": 3}
+    training = TrainingProtocol(device="cuda:0", epochs=1)
+    first = begun(url, tmp_path / "a", machine=ray, training=training)
+    machine = {"machine.executor": "local"}
+    joined = join_study(place_of(first), tmp_path / "b", machine).settings
+    assert joined.training.device == "auto"
+    assert joined.machine.cluster() == MachineSettings(threads=joined.machine.threads).cluster()
+    assert joined.machine.workers == default_workers("auto", joined.machine.threads)
+    alone = machine | {"training.device": "cpu", "machine.workers": 1}
+    joined = join_study(place_of(first), tmp_path / "c", alone).settings
+    assert (joined.training.device, joined.machine.workers) == ("cpu", 1)
+    with pytest.raises(
+        SettingsError, match=r"machine\.gpus_per_trial is 0\.5, but candidates train on this machine"
+    ):
+        join_study(place_of(first), tmp_path / "d", machine | {"machine.gpus_per_trial": 0.5})
+    with pytest.raises(SettingsError, match=r"training\.device 'cuda:99' cannot be used here"):
+        join_study(place_of(first), tmp_path / "d", machine | {"training.device": "cuda:99"})
+    assert not (tmp_path / "d").exists()

@@ -15,7 +15,7 @@ from conftest import Command
 from netwright.cli import doctor
 from netwright.cli.display import Display
 from netwright.cli.status_lines import status_lines
-from netwright.execution.resources import available_cores, core_limit, memory_limit_mb
+from netwright.execution.resources import available_cores
 from netwright.runs.folder import open_run_folder
 from netwright.runs.status import read_status
 
@@ -35,19 +35,6 @@ def test_every_extra_is_named_with_what_it_is_for(netwright: Command) -> None:
     assert f"cores {available_cores()}" in said
     assert f"of {psutil.virtual_memory().total / 1e9:.1f} GB" in said
     assert max(map(len, done.stdout.splitlines())) <= doctor.WIDTH + 25  # a path is not broken
-
-
-def test_limits_of_a_container_are_read(tmp_path: Path) -> None:
-    assert memory_limit_mb(tmp_path) is None
-    assert core_limit(tmp_path) is None
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert memory_limit_mb(tmp_path) is None
-    assert core_limit(tmp_path) is None
-    (tmp_path / "memory.max").write_text("512000000\n")
-    (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert memory_limit_mb(tmp_path) == 512
-    assert core_limit(tmp_path) == 1.5
 
 
 def test_too_little_room_is_a_problem_with_its_own_exit_code(

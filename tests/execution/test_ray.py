@@ -13,17 +13,24 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from safetensors.numpy import load_file
 
+from answering import settings_of
 from candidate_jobs import candidate_job, prepared_phantoms
 from conftest import Command
+from netwright.api.joining import begin_study, join_study
+from netwright.data.splits import Splits
 from netwright.errors import ExecutionError, SettingsError
 from netwright.execution.base import Cluster, WorkerLost
 from netwright.execution.executors import make_executor, room_of
 from netwright.execution.notes import LOGGER
 from netwright.execution.ray import RayExecutor
 from netwright.execution.run_jobs import Job, fixed, run_jobs
+from netwright.runs.own_databases import remember_database
+from netwright.runs.place import Place
 from netwright.searches.jobs import run_candidate
+from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, WEIGHTS
 from netwright_tests import EXECUTABLE
 from processes import finish, has_ended, searching, wait_until
@@ -229,6 +236,46 @@ def test_a_search_that_the_cluster_cannot_run_is_refused_before_anything_is_writ
     assert done.returncode == 2
     assert words in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_search_without_a_gpu_on_a_cluster_with_gpus_is_told_what_to_do(
+    cluster: RayCluster, netwright: Command, dataset: Path, tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    node = cluster.add_node(num_gpus=1)
+    there = ["--executor", "ray", "--ray-address", cluster.address]
+    try:
+        done = netwright("search", dataset, "--trials", 1, *there, "-o", tmp_path / "run")
+    finally:
+        cluster.kill(node)
+    assert done.returncode == 2
+    assert "none that PyTorch can use" in done.stderr
+    assert "--gpus-per-trial 0" in done.stderr
+    assert "training.device" not in done.stderr, "the user did not give it"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_study_that_was_begun_on_one_machine_is_joined_with_ray(
+    cluster: RayCluster, database: str, tmp_path: Path
+) -> None:
+    """What each candidate asks for, its device and the workers are the joining process's own."""
+    remember_database(database)
+    there = {"machine.executor": "ray", "machine.ray_address": cluster.address}
+    for device, given in (("auto", {}), ("cuda:1", {"training.device": "auto"})):
+        study = f"begun on {device}"
+        root = tmp_path / study
+        protocol = TrainingProtocol(device=device, epochs=1)
+        settings = settings_of(root, training=protocol, storage={"url": database, "study": study})
+        begun = begin_study(settings, Splits(("a", "b"), ("c",), ("d",)), root)
+        assert begun is not None
+        joined = join_study(Place(database, study), tmp_path / f"{study}, joined", there | given).settings
+        machine = joined.machine
+        assert (machine.executor, machine.gpus_per_trial, machine.cpus_per_trial) == ("ray", 0, 1)
+        assert joined.training.device == "cpu", "no node has a GPU"
+        assert machine.workers >= 2
+    with pytest.raises(SettingsError, match="Leave one of them out"):
+        join_study(Place(database, "begun on cuda:1"), tmp_path / "c", there)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -14,7 +15,7 @@ from conftest import Command
 from netwright.errors import ExecutionError
 from netwright.execution import ray_head
 from netwright.execution.interrupts import Stopped
-from netwright.execution.ray_cluster import USAGE, connect
+from netwright.execution.ray_cluster import USAGE, _require_answer, connect
 
 
 def refusal(netwright: Command, dataset: Path, output: Path, *options: object) -> str:
@@ -40,6 +41,8 @@ def test_without_the_package_it_is_said_how_to_install_it(
         ("127.0.0.1:9", "There is no Ray cluster to use at '127.0.0.1:9': "),
         ("ray://127.0.0.1:10001", "expected 'auto' or HOST:PORT"),
         ("somewhere", "expected 'auto' or HOST:PORT"),
+        ("[::1]:9", "There is no Ray cluster to use at '[::1]:9': "),
+        ("fd00::1:6379", "expected 'auto' or HOST:PORT"),
         ("127.0.0.1:99999", "There is no Ray cluster to use at '127.0.0.1:99999': "),
     ],
 )
@@ -101,17 +104,23 @@ def test_sigterm_while_ray_starts_stops_the_search_and_ray_is_told_to_report_no_
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
 def test_a_head_that_takes_no_connection_for_a_while_is_lost_and_it_is_said_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+    family: socket.AddressFamily, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_head, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(ray_head, "SILENT_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+    try:
+        server = socket.create_server((host, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error}")
+    with server:
+        address = f"{f'[{host}]' if ':' in host else host}:{server.getsockname()[1]}"
+        _require_answer(address, address)
         head = ray_head.RayHead(address)
         head.await_answer()
     assert not head.answers()
-    with pytest.raises(ExecutionError, match=f"{address} was lost.*netwright resume"):
+    with pytest.raises(ExecutionError, match=rf"{re.escape(address)} was lost.*netwright resume"):
         head.await_answer()
 
 

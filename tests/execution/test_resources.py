@@ -8,6 +8,7 @@ import psutil
 import pytest
 import torch
 
+from netwright.errors import SettingsError
 from netwright.execution import resources as machine
 
 
@@ -41,7 +42,25 @@ def test_candidates_on_several_gpus_have_groups_of_them(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 7)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10e9, 24e9))
     assert machine.devices("auto", 3) == ("cuda:0", "cuda:3")
-    assert machine.devices("cuda", 8) == ()
+    with pytest.raises(SettingsError, match=r"training\.devices is 8, but there are 7 GPUs here.*resume"):
+        machine.devices("cuda", 8)
+    with pytest.raises(SettingsError, match="on a machine with 8 GPUs"):
+        machine.default_workers("auto", 1, 8)
     assert machine.default_workers("auto", 4, 3) == 2
     assert machine.memory_share_mb("auto", 2, 3) == 9000
     assert machine.default_workers("cpu", 1, 1000) == 1
+
+
+def test_workers_share_what_the_control_group_has_left_and_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a job with 1 GB and the time of one and a half cores on a node that has more of both."""
+    monkeypatch.setattr(machine, "memory_left_mb", lambda: 1000.0)
+    monkeypatch.setattr(machine, "core_limit", lambda: 1.5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(64)))
+    assert machine.default_workers("cpu", 1) == 2
+    assert machine.memory_share_mb("cpu", 2) == 450
+    monkeypatch.setattr(machine, "core_limit", lambda: 0.5)
+    assert machine.default_workers("cpu", 1) == 1
+    monkeypatch.setattr(machine, "memory_left_mb", lambda: 1e12)
+    monkeypatch.setattr(machine, "core_limit", lambda: 1000.0)
+    assert machine.available_cores() == 64
+    assert machine.free_memory_mb() <= psutil.virtual_memory().total / 1e6

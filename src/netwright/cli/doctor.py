@@ -13,7 +13,8 @@ import psutil
 
 from netwright import __version__
 from netwright.cli.conduct import stage
-from netwright.execution.resources import available_cores, core_limit, memory_limit_mb
+from netwright.execution.control_group import core_limit, memory_left_mb, memory_limit_mb
+from netwright.execution.resources import available_cores, free_memory_mb
 from netwright.runs.cache import cache_root
 
 WIDTH = 40
@@ -92,12 +93,9 @@ def cost_lines(dataset: Path, seconds: float) -> Iterator[str]:
 def troubles() -> list[str]:
     """What keeps a search from running here; empty where nothing does."""
     found = []
-    allowed = memory_limit_mb()
-    free = psutil.virtual_memory().available / 1e6
-    if min(free, allowed or free) < LEAST_MEMORY_MB:
-        found.append(
-            f"{min(free, allowed or free):,.0f} MB of memory: expected {LEAST_MEMORY_MB:,.0f} or more"
-        )
+    free = free_memory_mb()
+    if free < LEAST_MEMORY_MB:
+        found.append(f"{free:,.0f} MB of memory: expected {LEAST_MEMORY_MB:,.0f} or more")
     if _free_mb() < LEAST_DISK_MB:
         found.append(
             f"{_free_mb():,.0f} MB free for {cache_root()}: expected {LEAST_DISK_MB:,.0f} or more. Make "
@@ -120,8 +118,10 @@ def _cores() -> str:
 def _memory() -> str:
     memory = psutil.virtual_memory()
     told = f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
-    limit = memory_limit_mb()
-    return told if limit is None else f"{told}; the container allows {limit / 1000:.1f} GB"
+    limit, left = memory_limit_mb(), memory_left_mb()
+    if limit is None or left is None:
+        return told
+    return f"{told}; the container allows {limit / 1000:.1f} GB, of which {left / 1000:.1f} GB are left"
 
 
 def _free_mb() -> float:

@@ -11,6 +11,7 @@ import typer
 
 from netwright.cli.conduct import conduct, resume_series, tell_finished
 from netwright.cli.console import err, located_run, opened_run, out, print_json, print_lines, study_of
+from netwright.cli.option_groups import values_of, with_groups
 from netwright.cli.options import (
     CompareOption,
     JsonOption,
@@ -22,6 +23,7 @@ from netwright.cli.options import (
     WorkersOption,
     finite,
 )
+from netwright.cli.search_options import MachineOptions
 from netwright.errors import SettingsError, StudyFinished
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from netwright.planning.changed_space import Wanted
 
 
+@with_groups
 def resume(
     run: RunOrNoneArgument = None,
+    *,
     hours: Annotated[
         float | None,
         typer.Option(
@@ -65,6 +69,7 @@ def resume(
         Path | None, typer.Option("-o", "--output", help="With --study: run folder, new or empty.")
     ] = None,
     workers: WorkersOption = None,
+    machine: MachineOptions,
 ) -> None:
     """Continue a run, or a series of runs, that was stopped or killed; or take part in a study of a database."""
     from netwright.api.changed_space import changed_run
@@ -74,6 +79,8 @@ def resume(
     from netwright.runs.studies import study_at
 
     named = study_of(run, storage, study)
+    given_here = values_of(machine) | {"workers": workers}
+    own = {f"machine.{name}": value for name, value in given_here.items() if value is not None}
     wanted = _wanted(changed, given, trials, hours)
     if wanted is not None and (named is not None or (run is not None and is_series(run)) or compare):
         raise SettingsError(
@@ -81,7 +88,6 @@ def resume(
             "no --compare. Name one, or start a new search with the other space."
         )
     if named is not None:
-        own = {} if workers is None else {"machine.workers": workers}
         try:
             joined = join_study(study_at(*named), output, own, trust_code=trust_code)
         except StudyFinished as finished:
@@ -93,9 +99,10 @@ def resume(
         conduct(joined, hours, compare)
         return
     assert run is not None
-    if output is not None or workers is not None:
+    if output is not None or own:
         raise SettingsError(
-            "--output and --workers of resume are for a new run folder of a --study. Leave them out."
+            "--output, --workers, --executor and the options of Ray are in resume for a new run folder of a --study. "
+            "Leave them out: a run folder keeps its own."
         )
     if is_series(run):
         resume_series(run, hours, compare, trust_code=trust_code)

@@ -14,6 +14,7 @@ from typing import Any
 from netwright.errors import SettingsError
 from netwright.execution.base import Cluster, Room
 from netwright.execution.interrupts import Stopped
+from netwright.execution.ray_head import host_and_port
 from netwright.execution.resources import available_cores
 
 ADDRESS = "RAY_ADDRESS"
@@ -168,14 +169,15 @@ def _require_answer(given: str, address: str | None) -> None:
     """
     if address is None:
         return
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
+    listens_at = host_and_port(address)
+    if listens_at is None:
         raise SettingsError(
             f"The address of the Ray cluster is {address!r}: expected 'auto' or HOST:PORT of its head node, for "
-            "example 10.0.0.5:6379. A search runs on a node of the cluster; Ray Client (ray://) is not used."
+            "example 10.0.0.5:6379 or [fd00::5]:6379. A search runs on a node of the cluster; Ray Client (ray://) is "
+            "not used."
         )
     try:
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+        socket.create_connection(listens_at, ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
         where = error if given == address else f"{address}, where it was last: {error}"
         raise SettingsError(_no_cluster(given, where)) from None

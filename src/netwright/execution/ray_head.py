@@ -19,6 +19,20 @@ LOOK_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 
 
+def host_and_port(address: str) -> tuple[str, int] | None:
+    """The parts of ``HOST:PORT``, where an address of IPv6 is in brackets; None: it is nothing of that kind.
+
+    >>> host_and_port("10.0.0.5:6379"), host_and_port("[fd00::1]:6379"), host_and_port("fd00::1")
+    (('10.0.0.5', 6379), ('fd00::1', 6379), None)
+    """
+    host, _, port = address.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        return None
+    return (host, int(port)) if host and port.isdecimal() else None
+
+
 class RayHead:
     """Looks every few seconds whether the head node answers, in a thread of its own.
 
@@ -28,6 +42,7 @@ class RayHead:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._listens_at = host_and_port(address)
         self._lost, self._closed = threading.Event(), threading.Event()
         threading.Thread(target=self._watch, name="netwright-ray-head", daemon=True).start()
 
@@ -52,9 +67,9 @@ class RayHead:
 
     def answers(self) -> bool:
         """Whether it takes a connection now."""
-        host, _, port = self._address.rpartition(":")
+        assert self._listens_at is not None, "Ray has connected there"
         try:
-            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+            socket.create_connection(self._listens_at, _ANSWER_SECONDS).close()
         except OSError:
             return False
         return True

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 import psutil
+
+from netwright.errors import SettingsError
+from netwright.execution.control_group import core_limit, memory_left_mb
 
 KEPT_BACK = 0.1
 """The share of the free memory that is left free."""
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of cores that this process may use; where its control group limits their time, no more than fill that."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = core_limit()
+    return there if limit is None else max(1, min(there, math.ceil(limit)))
 
 
-CONTROL_GROUP = Path("/sys/fs/cgroup")
-
-
-def memory_limit_mb(group: Path = CONTROL_GROUP) -> float | None:
-    """The memory that the control group of a container or a job allows, in MB of 1e6 bytes; None: no limit is known."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limit = int((group / name).read_text())
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-        if limit < psutil.virtual_memory().total:
-            return round(limit / 1e6)
-    return None
-
-
-def core_limit(group: Path = CONTROL_GROUP) -> float | None:
-    """The cores' worth of time that the control group allows; None: no limit is known."""
-    try:
-        quota, period = (group / "cpu.max").read_text().split()
-        return int(quota) / int(period)
-    except (OSError, ValueError):  # not there, or "max 100000"
-        return None
+def free_memory_mb() -> float:
+    """The main memory that this process may still take, in MB of 1e6 bytes: of the machine and of its control group."""
+    free, left = psutil.virtual_memory().available / 1e6, memory_left_mb()
+    return free if left is None else min(free, left)
 
 
 def devices(name: str, each: int = 1) -> tuple[str, ...]:
@@ -47,11 +33,20 @@ def devices(name: str, each: int = 1) -> tuple[str, ...]:
     Args:
         name: see `netwright.training.config.TrainingProtocol`.
         each: the devices of each candidate. The first of each such group is in the result; the others follow it.
+
+    Raises:
+        SettingsError: there are fewer GPUs than one candidate has.
     """
     import torch
 
     if name in ("auto", "cuda") and torch.cuda.is_available():
-        return tuple(f"cuda:{index}" for index in range(0, torch.cuda.device_count() - each + 1, each))
+        there = torch.cuda.device_count()
+        if there < each:
+            raise SettingsError(
+                f"training.devices is {each}, but there {_are(there)} here (training.device={name}): expected at most "
+                f"as many. Give fewer, or search and resume on a machine with {each} GPUs."
+            )
+        return tuple(f"cuda:{index}" for index in range(0, there - each + 1, each))
     return ("cpu",) if name == "auto" else (name,)
 
 
@@ -79,7 +74,7 @@ def memory_share_mb(device: str, workers: int, each: int = 1) -> float:
     """
     names = devices(device)
     if not _is_gpu(names):
-        free, sharing = psutil.virtual_memory().available, workers
+        free, sharing = 1e6 * free_memory_mb(), workers
     else:
         import torch
 
@@ -94,4 +89,8 @@ def process_limit_mb(device: str, limit_mb: float | None) -> float | None:
 
 
 def _is_gpu(names: tuple[str, ...]) -> bool:
-    return bool(names) and names[0].startswith("cuda")
+    return names[0].startswith("cuda")
+
+
+def _are(gpus: int) -> str:
+    return "is 1 GPU" if gpus == 1 else f"are {gpus} GPUs"

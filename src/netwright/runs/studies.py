@@ -18,14 +18,15 @@ from netwright.runs.folder import RunFolder, create_run_folder, default_folder, 
 from netwright.runs.marks import FINISHED
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
-from netwright.runs.room import memory_for, workers_for
+from netwright.runs.room import ASSIGNED, OF_CLUSTERS, asked_of_executor, memory_for, workers_for
 from netwright.runs.start import found_again
-from netwright.settings import RunSettings, override, parse_settings, parse_text
+from netwright.settings import MachineSettings, RunSettings, override, parse_settings, parse_text
+from netwright.training.device import resolve_device
 
 if TYPE_CHECKING:
     from netwright.runs.postgresql import KeptRun
 
-OWN = ("machine.", "log", "dataset.path", "space.folder", "strategy.folder")
+OWN = ("machine.", "training.device", "log", "dataset.path", "space.folder", "strategy.folder")
 """Beginnings of settings that each run folder of a study has for itself, because they are of its machine."""
 
 
@@ -83,7 +84,7 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
     root = output or default_folder(place.study.replace("/", "-"))
     require_new_folder(root)
     if works:
-        own = _for_this_machine(own, given)
+        own = _for_this_machine(_for_its_executor(own, given, settings.machine), given)
     folder = create_run_folder(
         root, own, splits, numbered=output is None, weights=found_again(own) if works else None
     )
@@ -135,6 +136,31 @@ def _own(settings: RunSettings, given: Mapping[str, Any], place: Place) -> RunSe
                 "Leave it out, or name another study with --study."
             )
     return parse_settings(values)
+
+
+def _for_its_executor(
+    settings: RunSettings, given: Mapping[str, Any], others: MachineSettings
+) -> RunSettings:
+    """What candidates ask the executor for, and their device, where the study was begun with another one, or elsewhere.
+
+    Args:
+        settings: with what the user gave.
+        given: by dotted name.
+        others: settings of the machine of the process that began the study.
+
+    Raises:
+        SettingsError: there is no such executor, cluster or device.
+    """
+    changes: dict[str, Any] = {}
+    if settings.machine.executor != others.executor:
+        changes |= {f"machine.{name}": None for name in OF_CLUSTERS}
+    if others.elsewhere and (settings.training.device == ASSIGNED or "machine.gpus_per_trial" in given):
+        changes["training.device"] = "auto"  # the other one is what its executor made of it
+    changes = {name: value for name, value in changes.items() if name not in given}
+    own = parse_settings(override(settings.model_dump(mode="json"), changes))
+    own = parse_settings(override(own.model_dump(mode="json"), asked_of_executor(own)))
+    resolve_device(own.training.device)
+    return own
 
 
 def _for_this_machine(settings: RunSettings, given: Mapping[str, Any]) -> RunSettings:

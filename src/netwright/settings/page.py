@@ -27,11 +27,12 @@ RECIPE = "segnas4"
 
 FILLED_IN = {
     "dataset.path": "the argument",
-    "machine.workers": "one a GPU, else one a core; on Ray as many as the cluster has room for",
+    "machine.workers": "one a GPU, else one a core that the container or the job has; on Ray as many as the cluster "
+    "has room for",
     "machine.gpus_per_trial": "`training.devices` where the Ray cluster has GPUs, else 0",
     "machine.cpus_per_trial": "`machine.threads`, times `training.devices` on CPUs",
     "machine.memory_limit_mb": "nine tenths of the free memory, divided by the workers that share it: of the GPU with "
-    "least of it, else main memory",
+    "least of it, else main memory, or what the container or the job has left of it",
 }
 """Defaults that come from the command or the machine, in words."""
 

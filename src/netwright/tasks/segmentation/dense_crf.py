@@ -15,10 +15,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from netwright.errors import SettingsError
+from netwright.execution.resources import free_memory_mb
 from netwright.tasks.segmentation.crf_tiles import Tiling, margins, tiling
 
 SMALLEST_PROBABILITY = 1e-6
@@ -206,7 +206,7 @@ def _require_memory(shape: Sequence[int], classes: int, channels: int) -> None:
     """
     needed = _library_mb(shape, classes, channels)
     np.empty(int(1e6 * needed), dtype=np.uint8)
-    if needed > psutil.virtual_memory().available / 1e6:
+    if needed > free_memory_mb():
         raise MemoryError
 
 

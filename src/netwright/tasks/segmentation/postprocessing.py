@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from netwright.data.volumes.prepared import Prepared
 from netwright.data.volumes.slices import Scans
 from netwright.errors import RunError, SettingsError
+from netwright.execution.resources import free_memory_mb
 from netwright.files import read_json, write_json
 from netwright.settings import RunSettings
 from netwright.tasks.segmentation.crf_fitting import EDGES, FittedCRF, FittingCase, fit_crf
@@ -81,7 +81,7 @@ def crf_shortage(prepared: Prepared, iterations: int, limit_mb: float | None) ->
         around = margins(EDGES[-1] * min(geometry.spacing), iterations, geometry.spacing)
         needs.append((memory_mb(geometry.size, prepared.classes, prepared.channels, around), geometry.size))
     needed, size = max(needs)
-    free = psutil.virtual_memory().available / 1e6
+    free = free_memory_mb()
     allowed = free if limit_mb is None else min(free, limit_mb)
     if needed <= allowed:
         return ""

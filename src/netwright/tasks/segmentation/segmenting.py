@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -27,6 +26,7 @@ from netwright.data.volumes.preprocessing import (
 from netwright.data.volumes.slabs import Slabs, labels_of
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.errors import DatasetError, MemoryShortage
+from netwright.execution.resources import free_memory_mb
 from netwright.tasks.segmentation.additional import Segmented, together
 from netwright.tasks.segmentation.crf_tiles import margins
 from netwright.tasks.segmentation.dense_crf import DenseCRF, memory_mb, refine
@@ -163,7 +163,7 @@ class SegmentingNetwork:
         Raises:
             MemoryShortage: the CRF needs more memory than there is.
         """
-        if self._crf_mb(prepared, crf) > psutil.virtual_memory().available / 1e6:
+        if self._crf_mb(prepared, crf) > free_memory_mb():
             raise self._shortage(prepared, crf, images)
 
     def _require_memory_for_scores(
@@ -172,7 +172,7 @@ class SegmentingNetwork:
         """Refuse an image for whose probabilities, on both grids and as they are written, there is not the memory."""
         voxels = prod(prepared.image.shape[1:]) + 3 * frames * prod(prepared.geometry.grid.shape)
         needed = 4e-6 * self.task.classes * voxels
-        if needed > psutil.virtual_memory().available / 1e6:
+        if needed > free_memory_mb():
             raise MemoryShortage(
                 f"{images[0]}: the probabilities of its {self.task.classes} classes need about {needed:,.0f} MB, more "
                 "than there is. Free some memory, or leave out --probabilities and --uncertainty."
