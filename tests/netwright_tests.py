@@ -11,6 +11,10 @@ from PIL import Image
 from netwright.strategies import Observation
 
 EXECUTABLE = Path(sys.executable).with_name("netwright")
+ONE_TRIAL = "--recipe segnas4 --trials 1 --epochs 1 --set space.n=[1,2] --set space.p=[1,2]"
+ONE_TRIAL += " --set verdict.epochs=1 --set verdict.references=[]"
+"""What stands for the hours of a printed command where these are to cost seconds."""
+
 SMALL = ("--epochs", "1", "--workers", "1", "--set", "space.n=[1,4]", "--set", "space.p=[1,3]")
 
 _LAYERS = ("--trials", "8", "--epochs", "1", "--workers", "1", "--seed", "3")

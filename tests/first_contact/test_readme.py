@@ -13,14 +13,13 @@ import pytest
 
 from conftest import Command
 from netwright.data.samples.phantoms import write_sample
+from netwright_tests import ONE_TRIAL
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 USE_IT = README[README.index("## Use it") : README.index("More searches:")]
 BLOCKS = re.findall(r"^```\n(.*?)^```", USE_IT, flags=re.MULTILINE | re.DOTALL)
 
-ONE_TRIAL = "--recipe segnas4 --trials 1 --epochs 1 --set space.n=[1,2] --set space.p=[1,2]"
-ONE_TRIAL += " --set verdict.epochs=1 --set verdict.references=[]"
 FEW_SECONDS = "--hours 0.01 --set race.first_seconds=0.3 --set space.fixed={width:8,levels:2}"
 
 
