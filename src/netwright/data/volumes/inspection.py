@@ -16,6 +16,8 @@ from netwright.data.parallel import counted, in_order
 from netwright.data.splits import Part, drawn_parts, part_words
 from netwright.data.volumes.dataset import ACDC, Dataset
 from netwright.data.volumes.fingerprint import CaseFacts, Fingerprint, summarise
+from netwright.data.volumes.hounsfield import unnamed_ct
+from netwright.data.volumes.likely_patients import likely_patients
 from netwright.data.volumes.preprocessing import FOR_ANY_DATA, PreprocessingSettings
 from netwright.data.volumes.sides import side_problems
 from netwright.data.volumes.sizes import PreparedSizes, sizes_of
@@ -108,6 +110,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnCase | Non
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
     problems += _too_few(dataset) + _duplicates(dataset, facts) + _divided_patients(dataset)
     problems += _absent_labels(dataset, fingerprint, facts) + side_problems(dataset, facts)
+    problems += unnamed_ct(dataset, facts) + likely_patients(dataset)
     return Inspection(
         dataset.root,
         fingerprint,
