@@ -13,7 +13,7 @@ from answering import settings_of as settings_of_search
 from netwright.execution.base import WorkerLost
 from netwright.searches.jobs import CandidateJob
 from netwright.settings import RunSettings
-from netwright.training.checkpoint import load_values, save_checkpoint
+from netwright.training.checkpoint import save_checkpoint, seconds_in
 from netwright.training.fidelity import Fidelity
 from netwright.training.files import CHECKPOINT
 from netwright.training.outcome import Cost, Outcome, Status
@@ -42,14 +42,13 @@ class Simulated:
         if self.lost(job):
             future.set_exception(WorkerLost(11, "gone"))
             return future
-        before = 0.0
-        if job.resume_from is not None and job.resume_from.exists():
-            before = load_values(job.resume_from)["seconds"]
+        own = job.folder / CHECKPOINT
+        before = seconds_in(own if own.exists() or job.resume_from is None else job.resume_from)
         assert job.protocol.seconds is not None
         assert job.protocol.seconds > before, "a part trains"
         self.seconds += job.protocol.seconds - before + self.beside
         job.folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(job.folder / CHECKPOINT, {}, {"seconds": job.protocol.seconds})
+        save_checkpoint(own, {}, {"budget": {"seconds": job.protocol.seconds}})
         score = 1.0 - math.exp(-job.protocol.seconds / (100.0 + job.seed % 400))
         outcome = Outcome(
             Status.COMPLETE,

@@ -210,6 +210,29 @@ def test_one_network_is_saved_as_one_network(ended: Ended, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("ended", ["classes"], indirect=True)
+@pytest.mark.parametrize("best_is_default", [False, True])
+def test_a_single_network_is_one_and_is_compared_with_the_default(
+    ended: Ended, tmp_path: Path, best_is_default: bool
+) -> None:
+    """Whatever is tried first, such as a snapshot with a higher score than the default's."""
+    ranked = sorted(ended.finalists, key=lambda one: -one.score)
+    default = ranked[0] if best_is_default else ranked[-1]
+    first = replace(default, default=True, score=0.0)
+    others = tuple(one for one in ended.finalists if one is not default)
+    for chance in (0.0, 1.0):
+        job = ended.job(
+            tmp_path / f"{chance}", finalists=(first, *others), single=True, rule=Rule(chance=chance)
+        )
+        decision = choose_ensemble(job)
+        assert len(decision["members"]) == 1
+        tried = {one.name for one in ended.finalists} - {one["name"] for one in decision["left_out"]}
+        assert default.name in tried
+        assert len(tried) == 2
+        if not chance:  # nothing is better beyond that
+            assert decision["members"][0]["name"] == default.name
+
+
+@pytest.mark.parametrize("ended", ["classes"], indirect=True)
 def test_chance_is_not_taken_for_a_gain(ended: Ended, tmp_path: Path) -> None:
     """Of so few cases nothing can be proven with certainty."""
     decision = choose_ensemble(ended.job(tmp_path / "winner", rule=Rule(chance=0.0), mirror_axes=(0, 1)))
@@ -232,6 +255,29 @@ def test_there_is_always_a_network_whatever_the_time(ended: Ended, tmp_path: Pat
     assert decision["mirror_axes"] == []
     assert decision["seconds"] <= time.perf_counter() - begun
     assert load_trained(tmp_path / "winner", ended.settings, "cpu").network is not None
+
+
+@pytest.mark.parametrize("ended", ["classes", "pictures"], indirect=True)
+def test_what_is_used_is_better_than_the_default_with_the_views_of_both(ended: Ended, tmp_path: Path) -> None:
+    """A network that gains by mirrored views is not passed over for one that is better only without them."""
+    rule, axes = replace(SURE, folds=2), (0, 1)
+
+    def with_views(number: int) -> float:
+        """The best of one axis, and of both where the second adds to it."""
+        network = ended.network(number)
+        output = ended.problem.task.output
+        plain, first, second, both = (
+            ended.score(Ensemble([network], None, some, output)) for some in ((), (0,), (1,), (0, 1))
+        )
+        one = max(plain, first, second)
+        return max(one, both) if one > plain else plain
+
+    values = {one.name: with_views(number) for number, one in enumerate(ended.finalists)}
+    for number in range(3):
+        finalists = [replace(one, default=index == number) for index, one in enumerate(ended.finalists)]
+        job = ended.job(tmp_path / f"{number}", finalists=tuple(finalists), single=True, rule=rule)
+        (used,) = choose_ensemble(replace(job, mirror_axes=axes))["members"]
+        assert values[used["name"]] >= values[finalists[number].name] - 1e-6
 
 
 def _copied(folder: Path, target: Path) -> Path:

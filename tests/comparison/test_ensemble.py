@@ -23,6 +23,7 @@ from netwright.comparison.ensemble import (
     propose,
     reduced,
     select,
+    unless_better,
 )
 
 Array = NDArray[np.float64]
@@ -251,3 +252,24 @@ def test_so_few_cases_prove_nothing_however_large_the_gain(chance: float) -> Non
         better[:, 0] += np.arange(cases) / 100
         gain = compare(lambda rows: float(rows.mean()), better, worse, np.arange(cases), rule)
         assert gain.proven == (cases >= fewest)
+
+
+def taken_beside_the_default(seed: int, better: float, members: int = 8) -> bool:
+    """Whether something else than the first member is used, where the second is truly better by so much."""
+    generator = np.random.default_rng(seed)
+    truths, units = np.zeros(40), np.arange(40)
+    errors = generator.uniform(0.5, 1.0, (members, 40))
+    errors[1] -= better
+    library, rule = regressors(np.sqrt(errors), truths), Rule(steps=1, seed=seed)
+    chosen = select(library, units, rule)
+    assert chosen is not None
+    return not unless_better(chosen, alone(0, members), library, units, rule).counts[0]
+
+
+def test_the_best_of_many_equals_is_not_taken_for_better_than_the_default() -> None:
+    """The best of eight equal networks is better on its own cases than the default in one of five searches."""
+    assert sum(taken_beside_the_default(seed, better=0.0) for seed in range(200)) <= 200 * (0.05 + 0.03)
+
+
+def test_what_is_truly_better_than_the_default_is_taken() -> None:
+    assert sum(taken_beside_the_default(seed, better=0.15) for seed in range(20)) >= 18

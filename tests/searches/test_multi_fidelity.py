@@ -18,6 +18,7 @@ from netwright.report.collect.race import racers_of
 from netwright.report.draw.race import race_sections
 from netwright.report.sections import Sentences
 from netwright.runs.candidates import TrainedCandidate
+from netwright.runs.clock import SPENT
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
 from netwright.runs.trials import network_key
@@ -27,6 +28,7 @@ from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
+from netwright.training.checkpoint import save_checkpoint
 from netwright.training.files import CHECKPOINT
 from simulated_race import BESIDE, Simulated, settings_of
 
@@ -275,6 +277,29 @@ def test_a_killed_search_goes_on_with_the_parts_that_were_in_training(tmp_path: 
     assert int(again.folder.name) == left[0].number
     assert replace(again, protocol=first.jobs[8].protocol) == first.jobs[8], "the same part"
     assert all(t.state.is_finished() for t in study.get_trials())
+
+
+def test_a_part_that_was_killed_near_the_end_of_the_race_goes_on_from_its_own_checkpoint(
+    tmp_path: Path,
+) -> None:
+    """The time left is added to what the part was trained for, not to what was before it."""
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    settings = settings_of(tmp_path, budget={"hours": 0.2, "trials": 1})
+    whole = Simulated()
+    make(tmp_path / "whole", whole, settings, optuna.storages.InMemoryStorage())[0].run()
+    study = killed(tmp_path, Simulated(), storage, len(whole.jobs), settings)
+    study.set_user_attr(SPENT, 0.2 * HOUR - 60.0 - 12.0)
+    last, trained = whole.jobs[-1], whole.jobs[-1].protocol.seconds
+    left = RunFolder(tmp_path).trial(int(last.folder.name))
+    left.mkdir(parents=True, exist_ok=True)
+    assert trained is not None
+    save_checkpoint(left / CHECKPOINT, {}, {"budget": {"seconds": trained - 10}})
+    second = Simulated()
+    make(tmp_path, second, settings, storage)[0].run()
+    again = second.jobs[0].protocol.seconds
+    assert int(second.jobs[0].folder.name) == int(last.folder.name)
+    assert again is not None
+    assert trained - 10 < again <= trained
 
 
 def test_a_strategy_of_ones_own_that_failed_and_was_mended_goes_on(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from netwright.comparison.ensemble import (
     Counts,
-    Gain,
     Library,
     OutOfTimeError,
     Rows,
@@ -24,6 +23,7 @@ from netwright.comparison.ensemble import (
     compare,
     reduced,
     select,
+    unless_better,
     words,
 )
 from netwright.comparison.finalists import (
@@ -36,6 +36,7 @@ from netwright.comparison.finalists import (
     network_of,
 )
 from netwright.comparison.kept_outputs import KeptOutputs, find_outputs, keep_outputs, mean_outputs
+from netwright.comparison.mirrored_views import Viewed, Views, choose_views
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError, StorageError, concerns_all
 from netwright.execution import heartbeat
@@ -105,24 +106,26 @@ class _Choosing:
     def run(self) -> dict[str, Any]:
         job = self._job
         self._try_finalists()
-        chosen = self._or_default(self._selected())
-        axes, mirrored, mirroring = self._mirrored(chosen.counts)
-        network = self._network(chosen.counts, axes)
+        rule = self._affordable()
+        library = Library(len(self._tried), self._rows_of, self._value, self._allowed)
+        chosen, views = self._or_default_with_views(
+            self._or_default(self._selected(library, rule), library, rule)
+        )
+        network = self._network(chosen.counts, views.axes)
         cost = {
-            **self._cost(chosen.counts, 2 ** len(axes)),
+            **self._cost(chosen.counts, 2 ** len(views.axes)),
             **measured_cost(network, self._problem.task, job.protocol, self._device),
         }
-        if axes or sum(map(bool, chosen.counts)) > 1:
-            rows = mirrored if axes else self._rows_of(chosen.counts)
-            broken = job.settings.objective.violation(self._problem.metrics(rows), cost)
+        if views.axes or sum(map(bool, chosen.counts)) > 1:
+            broken = job.settings.objective.violation(self._problem.metrics(views.rows), cost)
             if broken is not None:  # the costs of the members were added up, and are now measured together
                 chosen = replace(chosen, counts=chosen.single, reason=f"measured together, {broken}")
-                axes, mirrored = (), self._rows_of(chosen.single)
-                network = self._network(chosen.counts, axes)
+                tried = tuple({**view, "taken": False, "reason": broken} for view in views.tried)
+                views = Views((), self._rows_of(chosen.single), tried)
+                network = self._network(chosen.counts, ())
                 cost = measured_cost(network, self._problem.task, job.protocol, self._device)
-                mirroring = [{**view, "taken": False, "reason": broken} for view in mirroring]
-        self._save(network, chosen.counts, axes)
-        return self._told(chosen, axes, mirrored, mirroring, cost)
+        self._save(network, chosen.counts, views.axes)
+        return self._told(chosen, views, cost)
 
     def _try_finalists(self) -> None:
         for finalist in in_order(self._job.finalists):
@@ -157,7 +160,7 @@ class _Choosing:
 
     def _enough_tried(self, took: float) -> bool:
         """Whether no more finalists are tried, because there is no time, or because only a single network is wanted."""
-        waiting = len(self._tried) < 2 and any(one.default for one in self._job.finalists[1:])
+        waiting = len(self._tried) < 2 and any(one.default for one in self._job.finalists)
         tried_default = any(one.finalist.default for one in self._tried)
         if self._job.single and self._tried and (tried_default or not waiting):
             return True
@@ -198,31 +201,49 @@ class _Choosing:
         """Seconds until a share of the time is over."""
         return share * self._job.seconds - (time.perf_counter() - self._begun)
 
-    def _selected(self) -> Selection:
-        rule, size = self._affordable(), len(self._tried)
-        library = Library(size, self._rows_of, self._value, self._allowed)
-        first = Selection(*(alone(0, size),) * 3, None, "only one network was tried")
+    def _selected(self, library: Library, rule: Rule) -> Selection:
+        first = Selection(*(alone(0, library.size),) * 3, None, "only one network was tried")
+        if library.size == 1:
+            return first
+        rule = replace(rule, steps=1) if self._job.single else rule  # of one step comes one network
         try:
-            selected = first if size == 1 else select(library, self._units(), rule)
+            selected = select(library, self._units(), rule)
         except OutOfTimeError:
             return replace(first, reason="there was no time to try an ensemble")
+        if selected is not None and self._job.single:
+            selected = replace(selected, reason="only one network was wanted")
         return selected or replace(first, reason="no network keeps the limits of the objective")
 
-    def _or_default(self, chosen: Selection) -> Selection:
+    def _default(self) -> Counts | None:
+        """The default alone, which is used unless something is better; None where it is not, or was not tried."""
+        number = next((i for i, one in enumerate(self._tried) if one.finalist.default), None)
+        if number is None or not self._job.settings.objective.plain:
+            return None  # where costs are weighed, they are known without chance
+        counts = alone(number, len(self._tried))
+        return counts if self._allowed(counts) else None
+
+    def _or_default(self, chosen: Selection, library: Library, rule: Rule) -> Selection:
         """What was chosen; the default, where that is not worse beyond chance."""
-        default = next((i for i, one in enumerate(self._tried) if one.finalist.default), None)
-        if default is None or not self._job.settings.objective.plain:
-            return chosen  # where costs are weighed, they are known without chance
-        counts = alone(default, len(self._tried))
-        if reduced(chosen.counts) == counts or not self._allowed(counts):
-            return chosen
-        value = partial(self._value, counts)
-        rows = self._rows_of(chosen.counts), self._rows_of(counts)
-        gain = compare(value, *rows, self._units(), self._job.rule)
-        if gain.proven:
-            return chosen
-        reason = f"nothing was better than the default beyond chance ({words(gain)})"
-        return replace(chosen, counts=counts, single=counts, reason=reason)
+        if (default := self._default()) is not None:
+            for counts in (chosen.counts, default):
+                self._rows_of(counts, in_time=False)
+            return unless_better(chosen, default, library, self._units(), rule)
+        known = {one.finalist.name for one in self._tried}
+        if any(one.default and one.name not in known for one in self._job.finalists):
+            chosen = replace(chosen, reason=f"{chosen.reason}; the default could not be compared with it")
+        return chosen
+
+    def _or_default_with_views(self, chosen: Selection) -> tuple[Selection, Views]:
+        """The same, each with its mirrored views: a network that was trained without them may gain nothing by them."""
+        views, default = self._views(chosen.counts), self._default()
+        if default is None or reduced(chosen.counts) == default:
+            return chosen, views
+        others = self._views(default)
+        gain = compare(partial(self._value, default), views.rows, others.rows, self._units(), self._job.rule)
+        if gain.proven or not (views.axes or others.axes):
+            return chosen, views
+        reason = f"with mirrored views nothing was better than the default beyond chance ({words(gain)})"
+        return replace(chosen, counts=default, single=default, reason=reason), others
 
     def _affordable(self) -> Rule:
         """The rule with as many steps as there is time for. Finalists for which there is no time are left out."""
@@ -245,10 +266,10 @@ class _Choosing:
         _, units = np.unique([self._job.groups.get(name, name) for name in names], return_inverse=True)
         return np.asarray(units, dtype=np.int64)
 
-    def _rows_of(self, counts: Counts) -> Rows:
+    def _rows_of(self, counts: Counts, *, in_time: bool = True) -> Rows:
         counts = reduced(counts)
         if counts not in self._rows:
-            if self._rows and self._left(SELECTED_UNTIL) < 0:
+            if in_time and self._rows and self._left(SELECTED_UNTIL) < 0:
                 raise OutOfTimeError("no time")
             known = [(one.kept, count) for one, count in zip(self._tried, counts, strict=True) if one.kept]
             means = mean_outputs(*zip(*known, strict=True))
@@ -269,46 +290,14 @@ class _Choosing:
         used = [one.cost for one, count in zip(self._tried, counts, strict=True) if count]
         return combined_cost(used, views)
 
-    def _mirrored(self, counts: Counts) -> tuple[tuple[int, ...], Rows, list[dict[str, Any]]]:
-        """The axes that are better mirrored beyond chance, the rows with them, and what was tried.
-
-        The axis with the largest gain is taken first, then whether another adds to it is asked. Each is tested at the
-        chance of the rule divided by the number of axes (Bonferroni).
-        """
-        job = self._job
-        rule = replace(job.rule, chance=job.rule.chance / max(1, len(job.mirror_axes)))
-        taken: tuple[int, ...] = ()
-        rows = self._rows_of(counts)
-        tried: list[dict[str, Any]] = []
-        candidates = list(job.mirror_axes)
-        while candidates:
-            gains: dict[int, tuple[Gain, Rows]] = {}
-            for axis in candidates:
-                axes = tuple(sorted((*taken, axis)))
-                views = 2 ** len(axes)
-                reason = "the limits do not allow it"
-                if self._allowed(counts, views):
-                    views_mean, reason = self._rows_mirrored(counts, axes), "no time"
-                    if views_mean is not None:
-                        value = partial(self._value, counts)
-                        gain = compare(value, views_mean, rows, self._units(), rule)
-                        gains[axis], reason = (gain, views_mean), words(gain)
-                gain_of = asdict(gains[axis][0].comparison) if axis in gains else None
-                tried.append({"axes": list(axes), "gain": gain_of, "reason": reason, "taken": False})
-            better = {axis: known for axis, known in gains.items() if self._pays(counts, rows, taken, known)}
-            if not better:
-                break
-            best = max(better, key=lambda axis: better[axis][0].comparison.mean_difference)
-            taken, rows = tuple(sorted((*taken, best))), better[best][1]
-            tried = [{**view, "taken": view["taken"] or view["axes"] == list(taken)} for view in tried]
-            candidates = [axis for axis in candidates if axis != best]
-        return taken, rows, tried
-
-    def _pays(self, counts: Counts, rows: Rows, taken: tuple[int, ...], known: tuple[Gain, Rows]) -> bool:
-        """Whether a view is better beyond chance, also by what it costs where the objective weighs that."""
-        gain, mirrored = known
-        before = self._value(counts, rows, 2 ** len(taken))
-        return gain.proven and self._value(counts, mirrored, 2 ** (len(taken) + 1)) > before
+    def _views(self, counts: Counts) -> Views:
+        known = Viewed(
+            self._rows_of(counts),
+            partial(self._rows_mirrored, counts),
+            partial(self._value, counts),
+            partial(self._allowed, counts),
+        )
+        return choose_views(known, self._job.mirror_axes, self._units(), self._job.rule)
 
     def _rows_mirrored(self, counts: Counts, axes: tuple[int, ...]) -> Rows | None:
         """The scores with mirrored views; None where there is no time for them."""
@@ -348,14 +337,7 @@ class _Choosing:
         describe_trained(job.folder, job.settings, self._prepared, first.choice, first.reference, composition)
         save_weights(network, job.folder / WEIGHTS)
 
-    def _told(
-        self,
-        chosen: Selection,
-        axes: tuple[int, ...],
-        rows: Rows,
-        mirroring: list[dict[str, Any]],
-        cost: dict[str, Any],
-    ) -> dict[str, Any]:
+    def _told(self, chosen: Selection, views: Views, cost: dict[str, Any]) -> dict[str, Any]:
         names = [one.finalist.name for one in self._tried]
         size = len(names)
         members = [
@@ -373,9 +355,9 @@ class _Choosing:
         gain = chosen.gain
         return {
             "members": members,
-            "mirror_axes": list(axes),
-            "metrics": dict(self._problem.metrics(rows)),
-            "reward": self._value(chosen.counts, rows, 2 ** len(axes)),
+            "mirror_axes": list(views.axes),
+            "metrics": dict(self._problem.metrics(views.rows)),
+            "reward": self._value(chosen.counts, views.rows, 2 ** len(views.axes)),
             "cost": cost,
             "single": names[chosen.single.index(1)],
             "selection": {
@@ -385,7 +367,7 @@ class _Choosing:
                 },
                 "gain": None if gain is None else {**asdict(gain.comparison), "one_sided_p": gain.p_value},
             },
-            "mirroring": mirroring,
+            "mirroring": list(views.tried),
             "left_out": self._left_out,
             "folder": str(self._job.folder),
             "seconds": time.perf_counter() - self._begun,

@@ -13,14 +13,15 @@ All functions are pure; a `Library` has the data of the members.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.report.statistics import PairedComparison, paired_comparison
+from netwright.report.statistics import PairedComparison, p_value_of_best, paired_comparison
 
 Counts = tuple[int, ...]
 """How often each member of a library was taken: its weight in the mean."""
@@ -98,14 +99,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Gain:
-    """How much better one way is than another over the same cases, and whether that is beyond chance."""
+    """How much better one way is than another over the same cases, and whether that is beyond chance.
+
+    ``of_several``: how often chance alone brings as much to the best of those that it was chosen from.
+    """
 
     comparison: PairedComparison
     chance: float
+    of_several: float | None = None
 
     @property
     def p_value(self) -> float:
         """One-sided: how often chance alone brings as much."""
+        if self.of_several is not None:
+            return self.of_several
         two_sided, mean = self.comparison.p_value, self.comparison.mean_difference
         if math.isnan(two_sided):
             return 1.0
@@ -239,6 +246,42 @@ def select(library: Library, units: NDArray[np.int64], rule: Rule) -> Selection 
     )
 
 
+def unless_better(
+    chosen: Selection, default: Counts, library: Library, units: NDArray[np.int64], rule: Rule
+) -> Selection:
+    """A selection; the default alone, where the selection is not better than it beyond chance.
+
+    It was chosen among several, of which one is the best by chance alone. So chance is asked what it brings to the best
+    of all single members and the selection.
+
+    Args:
+        chosen: an ensemble or a single member.
+        default: the single member that is used unless another way is better. Both their rows are known.
+        library: of all members. Those whose rows are not known in time were not chosen from.
+        units: which cases belong together, such as those of a patient: a number for each case.
+        rule: what counts as a gain.
+    """
+    if reduced(chosen.counts) == default:
+        return chosen
+    singles = [
+        one for one in (alone(member, library.size) for member in range(library.size)) if one != default
+    ]
+    known = [library.rows(chosen.counts)]
+    with contextlib.suppress(OutOfTimeError):
+        known += [library.rows(one) for one in singles if library.allowed(one)]
+
+    def value(rows: Rows) -> float:
+        return library.value(default, rows)
+
+    values = [_pseudo_values(value, rows, _grouped(units, rule)) for rows in (library.rows(default), *known)]
+    gain = compare(value, known[0], library.rows(default), units, rule)
+    gain = replace(gain, of_several=p_value_of_best(np.array(values[1:]) - values[0], rule.seed))
+    if gain.proven:
+        return chosen
+    reason = f"nothing was better than the default beyond chance ({words(gain)})"
+    return replace(chosen, counts=default, single=default, reason=reason)
+
+
 def _cross_fitted_gain(library: Library, units: NDArray[np.int64], rule: Rule, proposed: Counts) -> Gain:
     """How much better the selection is than the best single member, each chosen without the cases it is tested on."""
     known = np.random.default_rng(rule.seed).permutation(np.unique(units))
@@ -272,11 +315,17 @@ def compare(
         units: which cases belong together: they are left out together.
         rule: what counts as beyond chance.
     """
+    numbers = _grouped(units, rule)
+    first, second = (_pseudo_values(value, one, numbers) for one in (rows, other))
+    return Gain(paired_comparison(first, second, rule.seed), rule.chance)
+
+
+def _grouped(units: NDArray[np.int64], rule: Rule) -> NDArray[np.int64]:
+    """Numbers of the units; of many, those of groups of them."""
     _, numbers = np.unique(units, return_inverse=True)
     if (count := int(numbers.max(initial=-1)) + 1) > MOST_UNITS:
         numbers = np.random.default_rng(rule.seed).permutation(count)[numbers] % MOST_UNITS
-    first, second = (_pseudo_values(value, one, numbers) for one in (rows, other))
-    return Gain(paired_comparison(first, second, rule.seed), rule.chance)
+    return np.asarray(numbers, dtype=np.int64)
 
 
 def _pseudo_values(

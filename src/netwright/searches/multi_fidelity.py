@@ -39,7 +39,7 @@ from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials
 from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
-from netwright.training.checkpoint import remove_checkpoint
+from netwright.training.checkpoint import remove_checkpoint, seconds_in
 from netwright.training.files import CHECKPOINT, LOG, WEIGHTS
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
@@ -59,7 +59,8 @@ TIME_IS_UP = "the time was up"
 class _Part:
     """A part in training: its trial, its candidate's first trial, its choice, and how long it is to be trained in all.
 
-    ``before`` are the seconds of training before it. ``joined``: whether it gets the threads of several workers.
+    ``before`` are the seconds of training from which it goes on. ``joined``: whether it gets the threads of several
+    workers.
     """
 
     trial: optuna.Trial
@@ -318,6 +319,8 @@ class MultiFidelitySearch:
 
     def _job(self, part: _Part, device: str) -> CandidateJob:
         settings = self._settings
+        # A driver or worker that is gone may have left a checkpoint of the part itself, from which it goes on.
+        part.before = max(part.before, seconds_in(self._folder.trial(part.trial.number) / CHECKPOINT))
         # What was lost in waiting, building and retries shortens a part: the race ends on time.
         until = max(part.before + 1.0, min(part.until, part.before + self._remaining() - self._beside))
         protocol = protocol_of(settings, self._space, part.choice)

@@ -136,8 +136,17 @@ def load_values(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointRefused: the file is missing or damaged.
     """
-    with _opened(path) as (_, metadata):
+    with _opened(path, "numpy") as (_, metadata):
         return _values_in(metadata)
+
+
+def seconds_in(path: Path) -> float:
+    """Seconds of training in a checkpoint; 0 where there is none of a training."""
+    if not path.exists():
+        return 0.0
+    with contextlib.suppress(CheckpointRefused, KeyError, TypeError, ValueError):
+        return float(load_values(path)["budget"]["seconds"])
+    return 0.0
 
 
 def require_fields(stored: Any, expected: Any, name: str = "") -> None:
@@ -218,12 +227,12 @@ def _list_in(metadata: Mapping[str, str], name: str) -> set[str]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Mapping[str, str]]]:
-    """Opens a safetensors file; gives it and its metadata."""
+def _opened(path: Path, framework: str = "pt") -> Iterator[tuple[Any, Mapping[str, str]]]:
+    """Opens a safetensors file; gives it and its metadata. For these alone torch need not be loaded."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             metadata = file.metadata() or {}
             if not {_VALUES, _CHANNELS_LAST} <= set(metadata):
                 raise ValueError("it is no checkpoint")
