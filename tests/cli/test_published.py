@@ -72,6 +72,23 @@ def test_stanford_cars_are_restored_in_their_boxes(netwright: Command, tmp_path:
     assert {read_head(path).size for path in restored} == {(12, 12)}
 
 
+@pytest.mark.slow  # the search above, of another layout
+def test_ham10000_with_pdas_cells(netwright: Command, tmp_path: Path) -> None:
+    pictures, digits = digit_pictures("train")
+    root = tmp_path / "ham"
+    for number in range(pictures.shape[3]):
+        folder = root / f"HAM10000_images_part_{1 + number % 2}"
+        save_picture(folder / f"ISIC_{number}.jpg", pictures[:, :, :, number])
+    kinds = ["nv" if digit % 2 else "mel" for digit in np.ravel(digits).tolist()]
+    rows = [f"ISIC_{number},{kind}" for number, kind in enumerate(kinds)]
+    (root / "HAM10000_metadata.csv").write_text("\n".join(["image_id,dx", *rows]))
+    run = searched(netwright, root, "pdas-cells", *CELLS)
+    done = netwright("predict", run, root / "HAM10000_images_part_1", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows_written = rows_of(tmp_path / "out" / "predictions.csv")
+    assert {row["found"] for row in rows_written} <= {"nv", "mel"}
+
+
 @pytest.mark.slow  # the searches above, of other datasets
 @pytest.mark.parametrize(
     "kind",

@@ -11,9 +11,11 @@ from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format, acdc, image_masks
 from netwright.data.layouts.class_folders import folders_in
 from netwright.data.layouts.description import DESCRIPTION, read_description
-from netwright.data.layouts.image_formats import IMAGE_FORMATS, OF_FILES, ImageFormat
+from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF_FILES, ImageFormat
+from netwright.data.layouts.not_classes import refuse_no_classes, refuse_unclear_part
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
+from netwright.data.layouts.table_choice import CLASS_TABLE
 from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS
 from netwright.errors import DatasetError
@@ -61,6 +63,9 @@ def recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     name = _format_of(root, description)
     if name in OF_FILES:
         refuse_paired(root)
+        refuse_unclear_part(root)
+    if name == IMAGE_FOLDER:
+        refuse_no_classes(root)
     return name
 
 
@@ -71,7 +76,7 @@ def _format_of(root: Path, description: Mapping[str, Any]) -> str | None:
             volumes = name == PICTURES_WITH_MASKS and image_masks.of_volumes(root, description)
             return _VOLUME_PAIRS if volumes and FORMATS[_VOLUME_PAIRS].matches(root, description) else name
     pictures = next((name for name, known in IMAGE_FORMATS.items() if known.means(root)), None)
-    if pictures in (None, *OF_FILES) and holds_volumes(root):
+    if pictures in (None, CLASS_TABLE, *OF_FILES) and holds_volumes(root):
         anywhere = (
             name for name, known in FORMATS.items() if known.anywhere and known.means(root, description)
         )

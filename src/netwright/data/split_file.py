@@ -11,7 +11,7 @@ from typing import Any
 
 from netwright.data.files import reading
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
-from netwright.data.layouts.class_folders import PARTS as PART_WORDS
+from netwright.data.layouts.part_names import PARTS as PART_WORDS
 from netwright.data.splits import PARTS, Part
 from netwright.errors import DatasetError, SettingsError
 

@@ -36,8 +36,8 @@ class DatasetSettings(_Model):
     format: str | None = Field(
         default=None,
         description="layout of the dataset: `msd`, `nnunet`, `acdc`, `brats`, `kits`, `btcv`, `volume-pairs`, "
-        "`cine`, `image-masks`, `image-folder`, `label-table` (several labels a picture), `images` (pictures without "
-        "classes), `idx`, `npz`, `cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `svhn-numbers`, "
+        "`cine`, `image-masks`, `image-folder`, `class-table`, `label-table` (several labels a picture), `images` "
+        "(pictures without classes), `idx`, `npz`, `cifar`, `cifar-coarse`, `svhn`, `svhn-extra`, `svhn-numbers`, "
         "`svhn-numbers-extra`, `stanford-cars`, `celeba` or `imagenet`; `null`: it is recognised, except for `cine`, "
         "`cifar-coarse`, `svhn-extra` and `svhn-numbers-extra`. A space "
         "for inpainting alone makes it `images`; `--format`",

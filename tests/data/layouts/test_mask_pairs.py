@@ -320,8 +320,11 @@ def test_a_test_part_without_masks_does_not_matter(tmp_path: Path) -> None:
 
 
 def test_folders_of_photographs_are_no_masks(tmp_path: Path) -> None:
-    """A class of the name does not make a dataset of masks: those must look like masks."""
+    """A folder of the name does not make a dataset of masks: those must look like masks. Nor is it a class."""
     for number in range(PAIRS):
         save_photograph(tmp_path / "images" / f"{number}.png")
         save_photograph(tmp_path / "labels" / f"{number}.png")
+    with pytest.raises(DatasetError, match="images is called after what lies in it"):
+        open_any(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "bottles")
     assert open_any(tmp_path).format == "image-folder"

@@ -17,8 +17,8 @@ from typing import Any
 from netwright.data.files import read_text
 from netwright.data.io.time_axis import time_points
 from netwright.data.issues import Problem, enumerate_words
-from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import stem
+from netwright.data.layouts.part_names import PARTS
 from netwright.data.layouts.volume_files import (
     ending_of,
     files_and_series_in,

@@ -10,6 +10,7 @@ from netwright.data.images.dataset import Depth, ImageSet, Label, Record
 from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.layouts.part_names import PARTS, part_in
 from netwright.data.parallel import many_in_order
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -18,17 +19,6 @@ LOOKED_FOR = (
     "folders `train/<class>` and `test/<class>` (and `val/<class>`) with pictures, or one folder of pictures "
     "for each class"
 )
-
-PARTS: dict[str, Part] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-"""What the folders of parts are called, in lower case."""
 
 ONE_CLASS = "one-class"
 """The kind of a problem that does not matter to a trained network, which knows its classes already."""
@@ -65,7 +55,7 @@ def read(root: Path) -> ImageSet:
             f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
         )
     pictures: list[tuple[str, int, Part | None, Path]] = []
-    problems = [_one_class(training, classes[0])] if len(classes) == 1 else []
+    problems = [*([_one_class(training)] if len(classes) == 1 else []), *not_in_parts(root, parts)]
     for part, home in homes_of(root, parts):
         pictures += _pictures_of(root, part, home, classes, problems)
     return image_set(root, "image-folder", classes, pictures, problems)
@@ -107,7 +97,10 @@ def image_set(
 
 
 def parts_of(root: Path) -> dict[Part, Path]:
-    """The folders of the parts in ``root``; empty where it has none.
+    """The folders of the parts in ``root``, such as ``train``, ``train_images`` or ``train2017``; empty where it has
+    none.
+
+    Folders that are called like a part among other words have to have pictures.
 
     Raises:
         DatasetError: two for one part, or none for training beside others.
@@ -115,6 +108,8 @@ def parts_of(root: Path) -> dict[Part, Path]:
     parts: dict[Part, Path] = {}
     for folder in folders_in(root):
         part = PARTS.get(folder.name.lower())
+        if part is None and (part := part_in(folder.name)) is not None and first_picture(folder) is None:
+            part = None
         if part is None:
             continue
         if part in parts:
@@ -128,6 +123,24 @@ def parts_of(root: Path) -> dict[Part, Path]:
             "expected `train` beside it. Add the training pictures, or move what is in the folder up."
         )
     return parts
+
+
+def beside_parts(root: Path, parts: Mapping[Part, Path]) -> list[Path]:
+    """The folders with pictures beside those of the parts, which are left out; none where there are no parts."""
+    others = [folder for folder in folders_in(root) if folder not in parts.values()] if parts else []
+    return [folder for folder in others if first_picture(folder)]
+
+
+def not_in_parts(root: Path, parts: Mapping[Part, Path]) -> list[Problem]:
+    """The warnings of pictures that lie in ``root`` beside the parts: loose ones, and those in other folders."""
+    loose = [picture for picture in list_pictures(root) if parts]
+    others = [first_picture(folder) or folder for folder in beside_parts(root, parts)]
+    expected = "a picture in the folder of its part"
+    return [
+        ignored_file(found[0], len(found), what, expected)
+        for found, what in ((loose, "lies in no part"), (others, "lies in a folder beside the parts"))
+        if found
+    ]
 
 
 def homes_of(root: Path, parts: Mapping[Part, Path]) -> list[tuple[Part | None, Path]]:
@@ -229,14 +242,19 @@ def _head(path: Path) -> PictureHead | None:
         return None
 
 
-def _one_class(training: Path, name: str) -> Problem:
+def _one_class(training: Path) -> Problem:
+    (folder,) = folders_in(training)
+    inner = sum(first_picture(one) is not None for one in folders_in(folder))
+    within = inner > 1 and not list_pictures(folder)
     return Problem(
         "error",
         str(training),
         "has one class folder",
         expected="at least two to tell apart, each with its pictures",
-        found=name,
-        advice=_SORT,
+        found=folder.name,
+        advice=f"Are the {inner} folders in {folder} the classes? Then name that folder."
+        if within
+        else _SORT,
         kind=ONE_CLASS,
     )
 

@@ -10,12 +10,14 @@ from netwright.data.images.dataset import ImageSet
 from netwright.data.layouts import (
     celeba,
     cifar,
+    class_table,
     imagenet,
     images,
     label_table,
     stanford_cars,
     svhn,
     svhn_numbers,
+    table_choice,
 )
 from netwright.data.layouts import class_folders as folder
 from netwright.data.layouts import image_tables as tables
@@ -139,6 +141,9 @@ def _read_images(root: Path) -> ImageSet:
     return (_published_reader(root) or images.read)(root)
 
 
+IMAGE_FOLDER = "image-folder"
+"""The name of the format of folders of classes."""
+
 IMAGE_FORMATS: dict[str, ImageFormat] = {
     **_PUBLISHED,
     label_table.LABEL_TABLE: ImageFormat(
@@ -149,6 +154,13 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
         label_table.recognised,
         task="multilabel",
     ),
+    table_choice.CLASS_TABLE: ImageFormat(
+        "pictures with a table of classes",
+        table_choice.LOOKED_FOR,
+        table_choice.matches,
+        class_table.read,
+        table_choice.recognised,
+    ),
     images.IMAGES: ImageFormat(
         "pictures without classes",
         images.LOOKED_FOR,
@@ -157,9 +169,9 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
         images.recognised,
         task="inpainting",
     ),
-    "image-folder": ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
+    IMAGE_FOLDER: ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
 }
 """The formats of pictures with a class or labels each, or without. The more specific ones come first."""
 
-OF_FILES = (images.IMAGES, "image-folder")
+OF_FILES = (images.IMAGES, IMAGE_FOLDER)
 """The formats that accept any pictures in a folder."""

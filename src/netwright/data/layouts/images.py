@@ -13,9 +13,9 @@ from netwright.data.layouts.class_folders import (
     first_picture,
     folders_in,
     homes_of,
-    ignored_file,
     image_set,
     list_pictures,
+    not_in_parts,
     parts_of,
     pictures_below,
 )
@@ -61,15 +61,12 @@ def read(root: Path) -> ImageSet:
         )
     refuse_paired(root)
     parts = parts_of(root)
-    problems: list[Problem] = []
+    problems = not_in_parts(root, parts)
     pictures: list[tuple[str, int, Part | None, Path]] = []
     for part, home in homes_of(root, parts):
         pictures += [
             (name, 0, part, path) for name, path in pictures_below(root, home, problems, (DESCRIPTION, BOXES))
         ]
-    if parts and (loose := list_pictures(root)):
-        expected = "a picture in the folder of its part"
-        problems.append(ignored_file(loose[0], len(loose), "lies in no part", expected))
     dataset = image_set(root, IMAGES, (), pictures, problems)
     boxes, wrong = read_boxes(root, {record.name: record.size for record in dataset.records})
     return cropped(dataset, boxes, wrong)

@@ -12,7 +12,6 @@ from netwright.data.images.dataset import ImageSet
 from netwright.data.images.issues import labels_of_all
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_folders import (
-    PARTS,
     first_picture,
     folders_in,
     ignored_file,
@@ -20,6 +19,7 @@ from netwright.data.layouts.class_folders import (
     pictures_below,
 )
 from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.layouts.part_names import PARTS
 from netwright.data.similar_names import near
 from netwright.data.splits import Part
 from netwright.errors import DatasetError

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from netwright.data.files import read_text
 from netwright.data.io.images import is_picture
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
-from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.mask_pairs import WITHOUT_MASKS, Arrangement, Pair
+from netwright.data.layouts.part_names import PARTS
 from netwright.data.splits import Part
 
 UNLISTED = "is in none of the lists of parts"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import DESCRIPTION
+from netwright.data.layouts.part_names import PARTS
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 

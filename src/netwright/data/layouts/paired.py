@@ -11,12 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from netwright.data.layouts.class_folders import PARTS, files_below
+from netwright.data.layouts.class_folders import files_below
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.looks import is_flat, same_size, some
 from netwright.data.layouts.mask_cases import readable
 from netwright.data.layouts.mask_names import IMAGE_WORDS, IMAGES, MASK_WORDS, MASKS
 from netwright.data.layouts.mask_pairs import ENDINGS, doubt
+from netwright.data.layouts.part_names import PARTS
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS
 from netwright.errors import DatasetError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -16,8 +15,8 @@ from netwright.data.io.formats import VOLUME_ENDINGS, first_is_stack, is_paged
 from netwright.data.io.images import read_head
 from netwright.data.io.tiff import is_stack
 from netwright.data.issues import Problem, UnusableFile
-from netwright.data.layouts.class_folders import PARTS
 from netwright.data.layouts.description import DESCRIPTION, by_stem, read_labels, stem, value_first
+from netwright.data.layouts.part_names import PARTS, part_in
 from netwright.data.splits import Part
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
@@ -249,16 +248,6 @@ def strays(root: Path, others: Sequence[Path], described: Sequence[Path]) -> tup
     return tuple(problem.relative_to(root) for problem in problems)
 
 
-_SUFFIXES: dict[str, Part] = {"Tr": "train", "Va": "val", "Ts": "test"}
-_SUFFIXED = re.compile(r"(?i:images?|imgs?|labels?|masks?)(Tr|Va|Ts)")
-_NEUTRAL = re.compile(
-    "images?|imgs?|labels?|lbls?|masks?|segs?|segmentations?|volumes?|vols?|scans?|data|datasets?|sets?|cases?|patients?"
-)
-"""A part may be named beside one of these words."""
-
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|(?<![A-Za-z\d])[a-z]+")
-
-
 def part_of(root: Path, file: Path, case: str = "") -> Part | None:
     """The official part of a file: that which a folder around it, below ``root``, is named after.
 
@@ -274,17 +263,6 @@ def part_of(root: Path, file: Path, case: str = "") -> Part | None:
         folders.pop()
     named = [PARTS.get(folder.lower()) for folder in folders]
     return next(filter(None, [*named, *map(part_in, folders)]), None)
-
-
-def part_in(folder: str) -> Part | None:
-    """The part in the name of a folder: ``Training``, ``train_data``, ``averaged-training-images`` and ``imagesTr`` are
-    training; ``BraTS20_Training_001`` and ``LiTS`` are none."""
-    if suffixed := _SUFFIXED.fullmatch(folder):
-        return _SUFFIXES[suffixed[1]]
-    words = [word.lower() for word in _WORD.findall(folder)]
-    if folder.lower() not in PARTS and not any(map(_NEUTRAL.fullmatch, words)):
-        return None
-    return next((PARTS[word] for word in words if word in PARTS), None)
 
 
 def with_parts(root: Path, cases: Sequence[Case]) -> list[Case]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netwright.data.layouts.description import stem
-from netwright.data.layouts.volume_files import part_in, part_of, series_in, volume_files_in
+from netwright.data.layouts.part_names import part_in
+from netwright.data.layouts.volume_files import part_of, series_in, volume_files_in
 
 _IMAGE = "images?|imgs?|volumes?|vols?|scans?"
 _LABEL = "labels?|lbls?|segs?|segm|segmentations?|masks?|gts?|groundtruths?|annotations?"

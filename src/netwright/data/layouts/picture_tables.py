@@ -1,0 +1,159 @@
+"""Tables beside pictures, and the pictures that their values name."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from netwright.data.files import reading
+from netwright.data.io.images import PICTURE_ENDINGS
+from netwright.data.issues import UnusableFile
+from netwright.data.layouts.part_names import part_among, part_in, words_of
+from netwright.data.splits import Part
+
+_ENDINGS = (".csv", ".tsv", ".tab")
+_OURS = ("boxes.csv", "predictions.csv")
+_SUBMISSION = re.compile(r".*submission.*", re.IGNORECASE)
+_DELIMITERS = (",", ";", "\t")
+_FOLDERS = 20
+_PEEKED = 50
+
+
+@dataclass(frozen=True)
+class Table:
+    """Tables with the same columns, as one: ``rows`` are (table, line, value by column)."""
+
+    paths: tuple[Path, ...]
+    head: tuple[str, ...]
+    rows: tuple[tuple[Path, int, Mapping[str, str]], ...]
+
+
+class Pictures:
+    """The pictures of a folder, found by what a table calls them.
+
+    Args:
+        paths: of the pictures, by name within the folder.
+    """
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.paths = paths
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self.paths:
+            file = name.rpartition("/")[2]
+            for key in {file, bare(file)}:
+                found[key].append(name)
+        return found
+
+    def called(self, value: str, part: Part | None = None) -> list[str]:
+        """The pictures that a value of a table may mean: by path within the folder, by file name, or by stem.
+
+        Args:
+            value: of the table.
+            part: of the table; of several pictures, those in folders of it are meant.
+        """
+        value = value.replace("\\", "/")
+        if value in self.paths:
+            return [value]
+        file = value.rpartition("/")[2]
+        found = self._by_name.get(file) or self._by_name.get(bare(file)) or []
+        within = [name for name in found if part_of_folders(name) == part] if part and len(found) > 1 else []
+        return within or found
+
+
+def bare(file: str) -> str:
+    """The name of a file without the ending of a picture."""
+    ending = next((one for one in PICTURE_ENDINGS if file.lower().endswith(one)), "")
+    return file[: len(file) - len(ending)]
+
+
+def part_of_folders(name: str) -> Part | None:
+    """The part that the folders of a picture's name tell."""
+    return next(filter(None, map(part_in, name.split("/")[:-1])), None)
+
+
+def part_of_table(path: Path) -> Part | None:
+    """The part in the name of a table: ``train.csv``, ``ISIC2018_Task3_Training_GroundTruth.csv``."""
+    return part_among(words_of(path.stem))
+
+
+def tables_in(root: Path) -> list[Path]:
+    """The tables beside the pictures of a folder, and those in its folders, sorted."""
+    folders = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and folder.name[0] != "."]
+    homes = [root, *folders[:_FOLDERS]]
+    return [path for home in homes for path in sorted(home.iterdir()) if _is_table(path)]
+
+
+def _is_table(path: Path) -> bool:
+    name = path.name.lower()
+    ending = name.endswith(_ENDINGS) or (not path.suffix and name.endswith("_metadata"))
+    return (
+        ending and name[0] != "." and name not in _OURS and not _SUBMISSION.fullmatch(name) and path.is_file()
+    )
+
+
+def read_tables(paths: Sequence[Path]) -> list[Table]:
+    """The tables, those with the same columns joined.
+
+    Raises:
+        UnusableFile: one cannot be read.
+    """
+    alike: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    for path in paths:
+        alike[_head(path)].append(path)
+    return [
+        Table(
+            tuple(files),
+            head,
+            tuple((file, line, row) for file in files for line, row in _rows(file, head)),
+        )
+        for head, files in alike.items()
+    ]
+
+
+def tables_that_name(pictures: Pictures, paths: Sequence[Path]) -> list[Table]:
+    """The tables of which some of the first rows name pictures. What cannot be read is no such table."""
+    wanted: list[Path] = []
+    for path in paths:
+        try:
+            rows = islice(_rows(path, _head(path)), _PEEKED)
+            if any(value and pictures.called(value) for _, row in rows for value in row.values()):
+                wanted.append(path)
+        except UnusableFile:
+            continue
+    try:
+        return read_tables(wanted)
+    except UnusableFile:
+        return []
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    with (
+        reading(path, "a table in UTF-8", "Save it again as CSV."),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        first = file.readline()
+        file.seek(0)
+        lines = csv.reader(file, delimiter=max(_DELIMITERS, key=first.count), strict=True)
+        for row in lines:
+            if any(row):
+                yield lines.line_num, [value.strip() for value in row]
+
+
+def _head(path: Path) -> tuple[str, ...]:
+    return tuple(next(iter(_lines(path)), (0, []))[1])
+
+
+def _rows(path: Path, head: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and values of each row below the first; what goes beyond the named columns is left out."""
+    for line, values in islice(_lines(path), 1, None):
+        filled = [*values, *[""] * (len(head) - len(values))]
+        yield line, {name: value for name, value in zip(head, filled, strict=False) if name}
