@@ -133,4 +133,4 @@ def _detail(layer: Layer, values: Mapping[str, int], shapes: Mapping[str, tuple[
 
 def _size(channels: int, size: Sequence[int]) -> str:
     spatial = " x ".join(map(str, size))
-    return f"{channels} channels, {spatial}" if size else f"{channels} classes"
+    return f"{channels} channel{'s' * (channels != 1)}, {spatial}" if size else f"{channels} classes"

@@ -52,4 +52,6 @@ def network_diagram(architecture: Architecture, task: TaskShape) -> Diagram:
 
 
 def _detail(channels: int, size: tuple[int, ...], level: int) -> str:
-    return f"{channels} channels, " + " x ".join(str(length >> level) for length in size)
+    return f"{channels} channel{'s' * (channels != 1)}, " + " x ".join(
+        str(length >> level) for length in size
+    )
