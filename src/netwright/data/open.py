@@ -21,6 +21,7 @@ from netwright.data.layouts import FORMATS
 from netwright.data.layouts.description import ignored_in
 from netwright.data.layouts.image_formats import IMAGE_FORMATS
 from netwright.data.layouts.meaning import with_meaning
+from netwright.data.layouts.patients import with_patients
 from netwright.data.recognition import (
     alike,
     all_looked_for,
@@ -100,7 +101,8 @@ def open_any(
 ) -> AnyDataset:
     """Opens the dataset of any kind in a folder or file.
 
-    For volumes and masks, only the description and the file names are read; `inspect_any` reads the rest.
+    For volumes and masks, only the description and the file names are read, and of DICOM a header a case;
+    `inspect_any` reads the rest.
 
     Args:
         root: the folder or file.
@@ -128,7 +130,8 @@ def open_any(
     )
     if name in FORMATS:
         meant = {**ignored_in(root, description), **(map_label or {})}
-        return with_meaning(FORMATS[name].read(root, description, meant), description, regions or {})
+        read = FORMATS[name].read(root, description, meant)
+        return with_meaning(with_patients(read), description, regions or {})
     if name in IMAGE_FORMATS:
         if map_label or regions:
             option = "--map-label" if map_label else "--region"

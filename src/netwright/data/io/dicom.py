@@ -38,6 +38,7 @@ from netwright.data.io.dicom_frames import (
     count_frames,
     head_of,
     is_dicom,
+    patient_in,
     read_head,
     refused,
     series_of,
@@ -170,6 +171,16 @@ def digests(path: Path) -> tuple[str, ...]:
         return (content_digest(path),)
     contents = sorted(content_digest(file) for file in _slices(path))
     return (blake2b(" ".join(contents).encode(), digest_size=16).hexdigest(),)
+
+
+def patient_of_series(path: Path) -> str:
+    """What the header of a file, or of the first slice in a folder, calls the patient: see `patient_in`.
+
+    Raises:
+        UnusableFile: the header cannot be read.
+    """
+    file = next(_slices(path), None) if is_folder(path) else path
+    return "" if file is None else patient_in(file, read_head(file))
 
 
 def open_dicom(path: Path) -> DicomVolume | DicomSegmentation:

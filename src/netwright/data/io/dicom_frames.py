@@ -64,6 +64,7 @@ _SPACE_TAGS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
+_PATIENT = "PatientID"
 _SEGMENT_TAGS = ("FrameOfReferenceUID", "SegmentationType", "SegmentSequence", "PixelPaddingValue")
 _GROUPS = {
     "ImagePositionPatient": "PlanePositionSequence",
@@ -170,7 +171,7 @@ def read_head(path: Path) -> Any:
         return pydicom.dcmread(
             path,
             stop_before_pixels=True,
-            specific_tags=[*_SERIES_TAGS, *PIXEL_TAGS, *_SPACE_TAGS, *_SEGMENT_TAGS],
+            specific_tags=[*_SERIES_TAGS, *PIXEL_TAGS, *_SPACE_TAGS, *_SEGMENT_TAGS, _PATIENT],
         )
 
 
@@ -183,6 +184,12 @@ def count_frames(path: Path) -> int:
     dataset = read_head(path)
     with reading(path, EXPECTED, ADVICE), without_warnings():
         return int(dataset.get("NumberOfFrames") or 1)
+
+
+def patient_in(path: Path, dataset: Any) -> str:
+    """What a file's header calls the patient; empty where it does not. It is for comparing, and never to be shown."""
+    with reading(path, EXPECTED, ADVICE), without_warnings():
+        return str(dataset.get(_PATIENT, "") or "").strip()
 
 
 def series_of(path: Path, dataset: Any) -> tuple[str, str]:

@@ -8,7 +8,15 @@ from itertools import chain, islice
 from pathlib import Path
 
 from netwright.data.files import is_folder
-from netwright.data.io.dicom import DICOM, DICOM_SEG, holds_dicom, holds_slices, is_slice, looks_like_dicom
+from netwright.data.io.dicom import (
+    DICOM,
+    DICOM_SEG,
+    holds_dicom,
+    holds_slices,
+    is_slice,
+    looks_like_dicom,
+    patient_of_series,
+)
 from netwright.data.io.dicom_seg import DicomSegmentation
 from netwright.data.io.grid import Grid
 from netwright.data.io.masks import holds_objects
@@ -88,6 +96,15 @@ def segment_names(path: Path) -> dict[int, str]:
     """
     file = open_volume(path) if format_of(path) is DICOM else None
     return dict(file.names) if isinstance(file, DicomSegmentation) else {}
+
+
+def patient_of(path: Path) -> str:
+    """What a DICOM header calls the patient, to be compared alone; empty for files of other formats.
+
+    Raises:
+        UnusableFile: the header cannot be read.
+    """
+    return patient_of_series(path) if format_of(path) is DICOM and path.exists() else ""
 
 
 def is_flat(path: Path) -> bool:
