@@ -13,6 +13,7 @@ from netwright.data.layouts.class_folders import folders_in
 from netwright.data.layouts.description import DESCRIPTION, read_description
 from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF_FILES, ImageFormat
 from netwright.data.layouts.not_classes import refuse_no_classes, refuse_unclear_part
+from netwright.data.layouts.objects import refuse_objects
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
 from netwright.data.layouts.table_choice import CLASS_TABLE
@@ -61,6 +62,8 @@ def format_if_it_matches(root: Path, format: str, description: Mapping[str, Any]
 def recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Images with masks in a layout that is not supported are refused."""
     name = _format_of(root, description)
+    if name in (None, *OF_FILES) and root.is_dir():
+        refuse_objects(root)
     if name in OF_FILES:
         refuse_paired(root)
         refuse_unclear_part(root)

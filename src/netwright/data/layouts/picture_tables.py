@@ -108,7 +108,7 @@ def read_tables(paths: Sequence[Path]) -> list[Table]:
     """
     alike: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for path in paths:
-        alike[_head(path)].append(path)
+        alike[head_of(path)].append(path)
     return [
         Table(
             tuple(files),
@@ -124,7 +124,7 @@ def tables_that_name(pictures: Pictures, paths: Sequence[Path]) -> list[Table]:
     wanted: list[Path] = []
     for path in paths:
         try:
-            rows = islice(_rows(path, _head(path)), _PEEKED)
+            rows = islice(_rows(path, head_of(path)), _PEEKED)
             if any(value and pictures.called(value) for _, row in rows for value in row.values()):
                 wanted.append(path)
         except UnusableFile:
@@ -148,7 +148,12 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield lines.line_num, [value.strip() for value in row]
 
 
-def _head(path: Path) -> tuple[str, ...]:
+def head_of(path: Path) -> tuple[str, ...]:
+    """The names of the columns of a table.
+
+    Raises:
+        UnusableFile: it cannot be read.
+    """
     return tuple(next(iter(_lines(path)), (0, []))[1])
 
 

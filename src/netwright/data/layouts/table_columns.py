@@ -22,6 +22,7 @@ _LABEL_NAMES = re.compile(
 
 _PART_NAMES = ("split", "part", "partition", "set", "subset", "fold", "datasplit")
 _GROUP_NAMES = ("patient", "patientid", "lesionid", "subject", "subjectid", "group", "caseid", "studyid")
+_BOX = re.compile("xmin$|bbox|boundingbox")
 _FEWEST_OF_ALL = 0.5
 _FEWEST_DIFFERENT = 0.5
 _MOST_NUMBERS = 20
@@ -51,8 +52,10 @@ class Columns:
 def columns_of(table: Table, pictures: Pictures) -> Columns | None:
     """The columns of a table that name pictures and say their labels; None where there are none.
 
-    A table has to name half of the pictures, or half of its rows have to name some.
+    A table has to name half of the pictures, or half of its rows have to name some. One of boxes is about objects.
     """
+    if has_boxes(table.head):
+        return None
     named = {name: _named(table, name, pictures) for name in dict.fromkeys(filter(None, table.head))}
     file = max(named, key=lambda name: len(named[name]), default="")
     if not file or not named[file]:
@@ -137,6 +140,11 @@ def _is_real(value: str) -> bool:
 def plain(name: str) -> str:
     """The letters of a column's name, in lower case: ``Finding Labels`` -> findinglabels."""
     return re.sub("[^a-z]", "", name.lower())
+
+
+def has_boxes(head: Sequence[str]) -> bool:
+    """Whether a table with these columns is one of boxes."""
+    return any(_BOX.match(plain(name)) for name in head)
 
 
 def groups_of(columns: Columns) -> str | None:
