@@ -22,9 +22,11 @@ import pytest
 from optuna.storages import BaseStorage, RDBStorage
 from optuna_dashboard import wsgi
 
+from netwright.dashboard import server
 from netwright.dashboard.copies import Application
 from netwright.dashboard.server import Pages
-from netwright.runs.folder import open_run_folder
+from netwright.errors import RunError
+from netwright.runs.folder import RunFolder, open_run_folder
 from netwright_tests import EXECUTABLE
 from processes import finish, line_of, wait_until
 
@@ -258,3 +260,33 @@ def test_a_slow_page_holds_up_no_other_and_keeps_the_copy_that_it_is_made_from(t
         assert slow.result(60) == b"1", "from the copy that it began with"
         ended.result(60)
     assert get(pages, "/quick") == b"", "no page after the end"
+
+
+def test_a_database_is_not_asked_with_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor while it is away, when each look may take long."""
+    (tmp_path / "run.yaml").write_text(SETTINGS)
+    add_trials(tmp_path, 1)
+    looks, look = [], server.storage_stamp
+
+    def counted(folder: RunFolder) -> object:
+        looks.append(folder)
+        if len(looks) > 1:
+            raise RunError("it is away")
+        return look(folder)
+
+    def application(storage: BaseStorage) -> Application:
+        def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+            start("200 OK", [("Content-Type", "text/plain")])
+            return [b"shown"]
+
+        return answer
+
+    monkeypatch.setattr(server, "storage_stamp", counted)
+    monkeypatch.setattr(server, "REFRESH_SECONDS", 0.5)
+    pages = Pages(open_run_folder(tmp_path), "dice", application)
+    pages.refresh()
+    begun = time.monotonic()
+    while time.monotonic() - begun < 0.8:
+        assert get(pages, "/any") == b"shown"
+    assert 2 <= len(looks) <= 1 + (time.monotonic() - begun) / 0.5
+    pages.close()

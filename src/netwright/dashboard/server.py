@@ -32,7 +32,7 @@ from netwright.runs.storage import has_storage, storage_stamp
 HOST = "127.0.0.1"
 
 REFRESH_SECONDS = 2.0
-"""A study that changes is copied at most this often, and for at most a fifth of the time."""
+"""A study is looked at, and copied if it has changed, at most this often, and for at most a fifth of the time."""
 
 REQUEST_SECONDS = 30.0
 """A browser that has connected must send its whole request within this many seconds of silence."""
@@ -201,21 +201,25 @@ class Pages:
             self._copy.files.close()
 
     def refresh(self) -> None:
-        """Copy the study if it has changed since the last copy, but not too often. One thread does so at a time; for
-        others the last copy will do.
+        """Copy the study if it has changed since the last copy; it is looked at every few seconds at most. One thread
+        does so at a time; for others the last copy will do.
 
         Raises:
             RunError: the database cannot be read.
         """
         if not self._refreshing.acquire(blocking=False):
             return
+        began = time.monotonic()
         try:
-            stamp, began = storage_stamp(self._folder), time.monotonic()
-            if stamp == self._stamp or began < self._next:
+            if began < self._next:
                 return
-            self._replace(copied(self._folder, self._metric, self._make_app))
-            self._stamp = stamp
-            self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
+            try:
+                stamp = storage_stamp(self._folder)
+                if stamp != self._stamp:
+                    self._replace(copied(self._folder, self._metric, self._make_app))
+                    self._stamp = stamp
+            finally:
+                self._next = time.monotonic() + max(REFRESH_SECONDS, 4 * (time.monotonic() - began))
         finally:
             self._refreshing.release()
 

@@ -52,12 +52,27 @@ def require_own_database(url: str, study: str) -> None:
         raise SettingsError(
             f"storage.url is {url}, which no command of yours has named here: a run folder of somebody else may name "
             "any server, which would get your password. If you trust it, name it once: netwright status --storage "
-            f"{shlex.quote(url)} --study {shlex.quote(study)}."
+            f"{shlex.quote(url)} --study {shlex.quote(study)}.{_of_another_user(_record(url))}"
         )
 
 
 def _record(url: str) -> Path:
     return cache_root() / RECORDS / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"
+
+
+def _of_another_user(record: Path) -> str:
+    """What to add to a refusal if there is a record that belongs to another user; "" where there is none."""
+    try:
+        owner = record.stat().st_uid
+    except OSError:
+        return ""
+    if owner == os.getuid():
+        return ""
+    return (
+        f" There is a record of it, {record}, which belongs to the user {owner}, and you are {os.getuid()}: if that "
+        "disk gives your files to another user (root_squash of NFS), set NETWRIGHT_CACHE to a folder where they stay "
+        "yours."
+    )
 
 
 def _is_own(url: str) -> bool:
