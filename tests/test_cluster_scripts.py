@@ -145,6 +145,7 @@ def test_the_manifest_is_a_job_of_searches_on_one_study() -> None:
     (container,) = job["spec"]["template"]["spec"]["containers"]
     (words,) = container["args"]
     assert run(["sh", "-n"], input=words).returncode == 0
+    assert {"cpu", "memory"} <= set(container["resources"]["limits"]), "a search takes what its limits allow"
     mounted = {one["name"] for one in container["volumeMounts"]}
     assert mounted == {one["name"] for one in job["spec"]["template"]["spec"]["volumes"]}
 
