@@ -15,6 +15,7 @@ import pytest
 import netwright as package
 from netwright.api.race import fewest_hours
 from netwright.comparison.default_alone import seconds_alone
+from netwright.comparison.finish import CHOOSING_SHARE
 from netwright.files import write_json
 from netwright.planning.race import disk_mb
 from netwright.report import formatting
@@ -167,8 +168,9 @@ def hours_for_training_alone(run: package.Run, seconds: float) -> float:
     """The hours of a search in which its default alone would be trained for so long."""
     data = open_run_data(run.folder, run.settings)
     hour = run.settings.model_copy(update={"budget": run.settings.budget.model_copy(update={"hours": 1.0})})
-    beside = 3600 - seconds_alone(hour, len(data.data.validation), len(data.test))
-    return round((beside + seconds) / 3600, 6)
+    trained = 3600 * (1 - CHOOSING_SHARE)
+    beside = trained - seconds_alone(hour, len(data.data.validation), len(data.test))
+    return round((beside + seconds) / trained, 6)
 
 
 def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_more(
@@ -198,7 +200,7 @@ def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_m
     done = netwright("resume", folder, "--hours", 0.0005)
     assert done.returncode == 0, done.stderr
     second = json.loads(result.read_text())
-    assert second["share_seconds"] == pytest.approx(first["share_seconds"] + 1.8)
+    assert second["share_seconds"] == pytest.approx(first["share_seconds"] + 1.8 * (1 - CHOOSING_SHARE))
     known = [json.loads(line) for line in (result.parent / "curves.jsonl").read_text().splitlines()]
     epochs = [line["epoch"] for line in known if "epoch" in line]
     assert epochs == list(range(1, second["outcome"]["epochs"] + 1)), "it went on"

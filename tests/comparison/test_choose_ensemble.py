@@ -26,6 +26,7 @@ from netwright.comparison.finalists import (
     measured_cost,
     network_of,
 )
+from netwright.comparison.finish import keep_network
 from netwright.comparison.kept_outputs import INDEX, OUTPUTS, find_outputs, keep_outputs, mean_outputs
 from netwright.data.volumes.slabs import Slabs
 from netwright.errors import RunError
@@ -276,8 +277,18 @@ def test_what_is_used_is_better_than_the_default_with_the_views_of_both(ended: E
     for number in range(3):
         finalists = [replace(one, default=index == number) for index, one in enumerate(ended.finalists)]
         job = ended.job(tmp_path / f"{number}", finalists=tuple(finalists), single=True, rule=rule)
-        (used,) = choose_ensemble(replace(job, mirror_axes=axes))["members"]
-        assert values[used["name"]] >= values[finalists[number].name] - 1e-6
+        decision = choose_ensemble(replace(job, mirror_axes=axes))
+        (used,), default = decision["members"], finalists[number]
+        assert values[used["name"]] >= values[default.name] - 1e-6
+        assert (decision["default"] is None) == (used["name"] == default.name)
+        if decision["default"] is not None:  # it is tested with its own views, too
+            tested = tmp_path / f"{number}" / "default"
+            views = tuple(decision["default"]["mirror_axes"])
+            keep_network(default.folder, tested, ended.settings, ended.data.prepared, default.choice, views)
+            found = ended.score(load_trained(tested, ended.settings, "cpu").network)
+            assert found == pytest.approx(values[default.name], abs=1e-6)
+            told = decision["default"]["metrics"][ended.problem.task.metric]
+            assert found == pytest.approx(told, abs=1e-3), "outputs are kept in half precision"
 
 
 def _copied(folder: Path, target: Path) -> Path:

@@ -70,7 +70,8 @@ def choose_ensemble(job: EnsembleJob) -> dict[str, Any]:
     Returns:
         Plain values. ``members``: of each its ``name``, ``weight`` in the mean, reward ``alone``, and of the ensemble
         ``without`` it (None where there is only one). ``mirror_axes``. ``metrics``, ``reward`` and ``cost`` on the
-        validation cases. ``single``: the name of the best network alone. ``selection``: why there is an ensemble or
+        validation cases. ``default``: the same of the default with its own views, where something else is used and the
+        default was compared. ``single``: the name of the best network alone. ``selection``: why there is an ensemble or
         none, with the cross-fitted ``gain``. ``mirroring``: of each axis that was tried the ``gain``, and whether it is
         ``taken``. ``left_out``: the finalists that could not be tried, with the reason. ``folder`` and ``seconds``.
 
@@ -102,6 +103,7 @@ class _Choosing:
         self._rows: dict[Counts, Rows] = {}
         self._tried: list[_Tried] = []
         self._left_out: list[dict[str, str]] = []
+        self._default_views: Views | None = None
 
     def run(self) -> dict[str, Any]:
         job = self._job
@@ -238,7 +240,7 @@ class _Choosing:
         views, default = self._views(chosen.counts), self._default()
         if default is None or reduced(chosen.counts) == default:
             return chosen, views
-        others = self._views(default)
+        others = self._default_views = self._views(default)
         gain = compare(partial(self._value, default), views.rows, others.rows, self._units(), self._job.rule)
         if gain.proven or not (views.axes or others.axes):
             return chosen, views
@@ -368,9 +370,21 @@ class _Choosing:
                 "gain": None if gain is None else {**asdict(gain.comparison), "one_sided_p": gain.p_value},
             },
             "mirroring": list(views.tried),
+            "default": self._told_of_default(chosen),
             "left_out": self._left_out,
             "folder": str(self._job.folder),
             "seconds": time.perf_counter() - self._begun,
+        }
+
+    def _told_of_default(self, chosen: Selection) -> dict[str, Any] | None:
+        """The default as it was compared; None where it is used, or was not compared."""
+        views, default = self._default_views, self._default()
+        if views is None or default is None or reduced(chosen.counts) == default:
+            return None
+        return {
+            "mirror_axes": list(views.axes),
+            "metrics": dict(self._problem.metrics(views.rows)),
+            "cost": self._cost(default, 2 ** len(views.axes)),
         }
 
     def _reward_of(self, counts: Counts) -> float | None:

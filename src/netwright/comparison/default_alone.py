@@ -1,41 +1,50 @@
 """What a search was worth: the default is trained alone for as long as all of the search took, and tested on its cases.
 
 The training is that of the default in the race: the same protocol and first weights, with as many threads as a
-training at the end of the search. It goes on from its checkpoint when it was killed, and when the run gets more hours.
+training at the end of the search, and mirrored views under the same conditions as its end has them. It goes on from its
+checkpoint when it was killed, and when the run gets more hours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
+from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import Entry
-from netwright.comparison.finish import REPORT_SECONDS, test_seconds
-from netwright.comparison.retrain import ContestantJob, is_done, run_contestant, store_result
+from netwright.comparison.finalists import EnsembleJob, Finalist
+from netwright.comparison.finish import REPORT_SECONDS, choosing_seconds, test_seconds, with_known
+from netwright.comparison.kept_outputs import drop_outputs
+from netwright.comparison.retrain import ContestantJob, finished, is_done, results_of, store_result
+from netwright.data.open import open_prepared_once
+from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Job, run_jobs
 from netwright.files import read_json
+from netwright.models.store import describe_trained
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
 from netwright.runs.start import start_weights
 from netwright.searches.components import protocol_of
-from netwright.searches.jobs import candidate_job
+from netwright.searches.jobs import candidate_job, run_candidate
 from netwright.searches.race_view import joins_of
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.spaces.base import Space
+from netwright.tasks import TASKS
 from netwright.training.files import LOG
-from netwright.training.outcome import Status
+from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
 ALONE = "default-alone"
 
 
 def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
-    """How long the default is trained alone, in s: all the hours but what planning, test and report take.
+    """How long the default is trained alone, in s: all the hours but what planning, choice, test and report take.
 
     Args:
         settings: of the run.
@@ -43,7 +52,12 @@ def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
         test: the number of test cases.
     """
     assert settings.race is not None
-    beside = settings.race.used_seconds + REPORT_SECONDS + (settings.postprocessing.most_seconds or 0.0)
+    beside = (
+        settings.race.used_seconds
+        + choosing_seconds(settings)
+        + REPORT_SECONDS
+        + (settings.postprocessing.most_seconds or 0.0)
+    )
     beside += test_seconds(settings.race.validation_seconds, validation, test)
     return max(settings.race.first_seconds, 3600.0 * (settings.budget.hours or 0.0) - beside)
 
@@ -88,7 +102,7 @@ def compare_default_alone(
     choice = dict(space.starting_choice())
     entry = Entry(ALONE, "the default, alone for all the hours", choice, None, None, space.describe(choice))
     job = Job(
-        run_contestant,
+        run_alone,
         partial(_job, folder, settings, run_data, space, entry, seconds),
         log=folder.contestant(ALONE) / LOG,
     )
@@ -100,7 +114,51 @@ def compare_default_alone(
         crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
         on_tick=on_tick,
     )
-    store_result(folder, entry, seconds, done)
+    mirrored = done.result is not None and done.result.get("mirror_axes")
+    store_result(
+        folder, replace(entry, words=f"{entry.words}, mirrored") if mirrored else entry, seconds, done
+    )
+
+
+@dataclass(frozen=True)
+class AloneJob:
+    """The training and test of the default, and within how many seconds its mirrored views are chosen."""
+
+    contestant: ContestantJob
+    choosing_seconds: float
+    groups: dict[str, str]
+
+
+def run_alone(job: AloneJob) -> dict[str, Any]:
+    """Trains the default, takes mirrored views as the end of a search does, and tests it, in a worker.
+
+    Returns what `netwright.comparison.retrain.run_contestant` does, and ``mirror_axes``.
+    """
+    candidate = job.contestant.candidate
+    with heartbeat.watched(candidate.settings.machine.hang_seconds):
+        prepared = open_prepared_once(candidate.prepared)
+        describe_trained(candidate.folder, candidate.settings, prepared, candidate.choice, None)
+    outcome = Outcome.from_dict(run_candidate(candidate))
+    if outcome.status != Status.COMPLETE:
+        return {"outcome": outcome.to_dict(), "scores": {}}
+    finalist = Finalist(ALONE, candidate.folder, candidate.choice, None, 0.0, asdict(outcome.cost))
+    choice = choose_ensemble(
+        EnsembleJob(
+            settings=candidate.settings,
+            prepared=candidate.prepared,
+            validation=candidate.validation,
+            finalists=(finalist,),
+            protocol=candidate.protocol,
+            folder=candidate.folder,
+            seconds=job.choosing_seconds,
+            mirror_axes=TASKS[prepared.task].mirror_axes,
+            groups=job.groups,
+        )
+    )
+    drop_outputs(candidate.folder)
+    outcome = replace(outcome, metrics=choice["metrics"], cost=with_known(outcome.cost, choice["cost"]))
+    results = results_of(finished(candidate), job.contestant)
+    return {"outcome": outcome.to_dict(), **results, "mirror_axes": choice["mirror_axes"]}
 
 
 def _job(
@@ -111,7 +169,7 @@ def _job(
     entry: Entry,
     seconds: float,
     device: str,
-) -> ContestantJob:
+) -> AloneJob:
     protocol, start = protocol_of(settings, space, entry.choice), settings.start_from
     job = candidate_job(
         settings,
@@ -124,4 +182,5 @@ def _job(
         weights=start_weights(folder, settings) if start is not None and start.default_alone else None,
     )
     protocol = replace(job.protocol, threads=settings.machine.threads * joins_of(settings))
-    return ContestantJob(replace(job, protocol=protocol, keep_checkpoint=True), run_data.test)
+    contestant = ContestantJob(replace(job, protocol=protocol, keep_checkpoint=True), run_data.test)
+    return AloneJob(contestant, choosing_seconds(settings), dict(folder.splits().groups))

@@ -17,7 +17,7 @@ from typing import Any
 
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import SEARCHED, Entry
-from netwright.comparison.finalists import EnsembleJob, finalists_of
+from netwright.comparison.finalists import EnsembleJob, Finalist, composition_of, finalists_of, network_of
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, results_of
 from netwright.data.base import AnyPrepared
@@ -43,7 +43,7 @@ from netwright.tasks.base import TestCase
 from netwright.training.files import CURVES, LOG, WEIGHTS
 from netwright.training.outcome import Cost, Status
 from netwright.training.seeding import derive_seed
-from netwright.training.weights import is_readable
+from netwright.training.weights import is_readable, save_weights
 
 DEFAULT = "default"
 ENSEMBLE = "ensemble.json"
@@ -67,10 +67,12 @@ class FinishJob:
     Args:
         test: how it is tested.
         source: the trial's folder; None: the network is in its own folder already.
+        mirror_axes: the spatial axes along which views are mirrored, of a network from a trial.
     """
 
     test: ContestantJob
     source: Path | None = None
+    mirror_axes: tuple[int, ...] = ()
 
 
 class Finish:
@@ -146,7 +148,7 @@ class Finish:
         jobs = [
             Job(
                 run_finalist,
-                partial(self._testing, entry, candidate),
+                partial(self._testing, entry, candidate, choice),
                 key=(entry, candidate),
                 log=self._folder.contestant(entry.name) / LOG,
             )
@@ -157,9 +159,10 @@ class Finish:
             assert candidate.latest is not None
             assert candidate.latest.outcome is not None
             outcome = candidate.latest.outcome
-            if entry.name == SEARCHED:
-                cost = Cost(**{**asdict(outcome.cost), **_known(choice["cost"])})
-                outcome = replace(outcome, metrics=choice["metrics"], cost=cost)
+            decided = choice if entry.name == SEARCHED else choice.get("default")
+            if decided is not None:
+                cost = with_known(outcome.cost, decided["cost"])
+                outcome = replace(outcome, metrics=decided["metrics"], cost=cost)
             if done.failure is not None:
                 outcome = replace(outcome, status=Status.CRASHED, reason=done.failure.reason)
             write_json(
@@ -264,11 +267,14 @@ class Finish:
             reason = "its files cannot be read, so the default is not tested"
             choice["left_out"] = [*choice["left_out"], {"name": str(default.number), "reason": reason}]
         elif default is not None and not alone:
-            entry = Entry(DEFAULT, usual, default.choice, None, None, default.words)
+            words = default.words + ", mirrored" * bool(_default_axes(choice))
+            entry = Entry(DEFAULT, usual, default.choice, None, None, words)
             entries.append((entry, default))
         return entries
 
-    def _testing(self, entry: Entry, candidate: TrainedCandidate, device: str) -> FinishJob:
+    def _testing(
+        self, entry: Entry, candidate: TrainedCandidate, choice: dict[str, Any], device: str
+    ) -> FinishJob:
         settings = self._settings
         protocol = protocol_of(settings, self._space, entry.choice)
         job = candidate_job(
@@ -284,12 +290,18 @@ class Finish:
         if test.searched:
             return FinishJob(test)
         latest = next(part for part in reversed(candidate.complete) if self._is_readable(part))
-        return FinishJob(test, self._folder.trial(latest.number))
+        return FinishJob(test, self._folder.trial(latest.number), _default_axes(choice))
 
 
-def _known(cost: Mapping[str, Any]) -> dict[str, Any]:
+def _default_axes(choice: Mapping[str, Any]) -> tuple[int, ...]:
+    """The mirrored views with which the default was compared."""
+    return tuple((choice.get("default") or {}).get("mirror_axes", ()))
+
+
+def with_known(cost: Cost, known: Mapping[str, Any]) -> Cost:
+    """A cost, with what is known of it by names in place of its own."""
     names = {one.name for one in fields(Cost)}
-    return {name: value for name, value in cost.items() if name in names and value is not None}
+    return replace(cost, **{n: value for n, value in known.items() if n in names and value is not None})
 
 
 def run_finalist(job: FinishJob) -> dict[str, Any]:
@@ -298,12 +310,24 @@ def run_finalist(job: FinishJob) -> dict[str, Any]:
     with heartbeat.watched(candidate.settings.machine.hang_seconds):
         prepared = open_prepared_once(candidate.prepared)
         if job.source is not None:
-            keep_network(job.source, candidate.folder, candidate.settings, prepared, candidate.choice)
+            keep_network(
+                job.source,
+                candidate.folder,
+                candidate.settings,
+                prepared,
+                candidate.choice,
+                job.mirror_axes,
+            )
     return results_of(finished(candidate), job.test)
 
 
 def keep_network(
-    source: Path, folder: Path, settings: RunSettings, prepared: AnyPrepared, choice: dict[str, Any]
+    source: Path,
+    folder: Path,
+    settings: RunSettings,
+    prepared: AnyPrepared,
+    choice: dict[str, Any],
+    mirror_axes: tuple[int, ...] = (),
 ) -> None:
     """Copies a candidate's network into a folder from which it can be used.
 
@@ -313,14 +337,19 @@ def keep_network(
         settings: of the run.
         prepared: the run's data.
         choice: of the candidate.
+        mirror_axes: the spatial axes along which it mirrors views.
     """
     (folder / WEIGHTS).unlink(missing_ok=True)  # weights are never with the description of others
-    describe_trained(folder, settings, prepared, choice, None)
-    for name in (CURVES, WEIGHTS):
+    used = [(Finalist(source.name, source, choice, None, 0.0), 1.0)]
+    describe_trained(folder, settings, prepared, choice, None, composition_of(used, mirror_axes))
+    for name in (CURVES, *[WEIGHTS] * (not mirror_axes)):
         if (source / name).exists():
             partial_copy = folder / f"{name}{PARTIAL}"
             shutil.copyfile(source / name, partial_copy)
             partial_copy.replace(folder / name)
+    if mirror_axes:
+        task = TASKS[prepared.task].problem(prepared, settings).task
+        save_weights(network_of(used, mirror_axes, settings, task), folder / WEIGHTS)
 
 
 def choosing_seconds(settings: RunSettings) -> float:
