@@ -86,10 +86,7 @@ class Ensemble(nn.Module):
             mean: Tensor = torch.stack([share * values for share, values in outputs]).sum(0)
             return mean
         # log(p / (1 - p)) of the mean p, whose two sides are means themselves.
-        pairs = (
-            (share, torch.stack([nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)]))
-            for share, logits in outputs
-        )
+        pairs = ((share, torch.stack([_log_sigmoid(z), _log_sigmoid(-z)])) for share, z in outputs)
         present, absent = _log_mean(pairs).unbind()
         return present - absent
 
@@ -122,7 +119,19 @@ def _log_mean(terms: Iterator[tuple[float, Tensor]]) -> Tensor:
     total: Tensor | None = None
     for share, term in terms:
         term += math.log(share)
-        total = term if total is None else torch.logaddexp(total, term)
+        total = term if total is None else torch.maximum(total, term) + _softening(total - term)
         del term  # before the next member needs the memory
     assert total is not None
     return total
+
+
+def _log_sigmoid(logits: Tensor) -> Tensor:
+    return logits.clamp(max=0) - _softening(logits)
+
+
+def _softening(difference: Tensor) -> Tensor:
+    """By how much log(exp(a) + exp(b)) is larger than the larger of a and b, from a - b.
+
+    PyTorch has `torch.logaddexp` and `logsigmoid`, but in ONNX they become logarithms of what was rounded to zero.
+    """
+    return torch.log1p(torch.exp(-difference.abs()))

@@ -26,6 +26,7 @@ from netwright.models.export.monai_bundle.configs import metadata
 from netwright.tasks.segmentation.predictor import Segmenter
 from netwright.tasks.segmentation.task import Segmentation
 from processes import run
+from running_exports import bundle_arguments, run_bundle_here
 
 pytest.importorskip("fire")
 pytest.importorskip("ignite")
@@ -79,29 +80,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def arguments(bundle: Path, images: Path, labels: Path) -> dict[str, str]:
-    return {
-        "config_file": str(bundle / "configs" / "inference.json"),
-        "bundle_root": str(bundle),
-        "dataset_dir": str(images),
-        "output_dir": str(labels),
-    }
-
-
-def run_here(bundle: Path, images: Path, labels: Path) -> None:
-    """What the command does, without a process of its own."""
-    from monai.bundle import run as run_bundle
-
-    path, known = list(sys.path), set(sys.modules)
-    try:
-        run_bundle(**arguments(bundle, images, labels))
-    finally:
-        sys.path[:] = path
-        for name in set(sys.modules) - known:
-            if name.partition(".")[0] == "scripts":
-                del sys.modules[name]
-
-
 def require_equal(labels: Path, predicted: Path) -> None:
     """The same files with the same labels on the same grids, and more than one label in all."""
     names = [file.name for file in sorted(predicted.glob("*.nii.gz"))]
@@ -122,7 +100,7 @@ def test_slices_are_segmented_as_by_predict(runs: Path, images: Path, tmp_path: 
     opened = package.open_run(runs / "policy-gradient")
     bundle = opened.export(tmp_path, format="monai-bundle")
     assert bundle == tmp_path / "policy-gradient-monai-bundle"
-    run_here(bundle, images, tmp_path / "labels")
+    run_bundle_here(bundle, images, tmp_path / "labels")
     opened.predict(images, tmp_path / "predicted", postprocessing=False)
     require_equal(tmp_path / "labels", tmp_path / "predicted")
     told = json.loads((bundle / "configs" / "metadata.json").read_text())["not_applied"]
@@ -133,7 +111,7 @@ def test_slices_are_segmented_as_by_predict(runs: Path, images: Path, tmp_path: 
         opened.export(bundle, format="monai-bundle")
     before = {file: file.read_bytes() for file in sorted(images.iterdir())}
     with pytest.raises(RuntimeError):
-        run_here(bundle, images, images)
+        run_bundle_here(bundle, images, images)
     assert {file: file.read_bytes() for file in sorted(images.iterdir())} == before
 
 
@@ -144,7 +122,7 @@ def test_the_command_segments_volumes_without_netwright(runs: Path, images: Path
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     given = [
         text
-        for name, value in arguments(bundle, images, tmp_path / "labels").items()
+        for name, value in bundle_arguments(bundle, images, tmp_path / "labels").items()
         for text in (f"--{name}", value)
     ]
     done = run([sys.executable, "-c", COMMAND, "run", *given], cwd=tmp_path, env=clean, seconds=300)
@@ -216,7 +194,7 @@ def test_every_kind_of_preprocessing_is_that_of_predict(name: str, images: Path,
         images.mkdir()
         for channel in range(2):
             save(images / f"scan_{channel:04d}.nii.gz", "PIR", (1.0, 1.1, 1.3), seed=1, level=50.0 * channel)
-    run_here(bundle, images, tmp_path / "labels")
+    run_bundle_here(bundle, images, tmp_path / "labels")
     values = tuple(architecture["label_values"])
     Segmenter(network, task, values, settings, "cpu").predict(images, tmp_path / "predicted")
     require_equal(tmp_path / "labels", tmp_path / "predicted")

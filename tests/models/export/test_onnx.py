@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import shutil
 import sys
 import zlib
@@ -37,12 +35,12 @@ from netwright.models.export.onnx import converted, converted_otherwise, require
 from netwright.models.export.script import _templates, write_use
 from netwright.models.export.tracing import traces
 from netwright.models.export.trained import export_path, export_trained
-from netwright.nn.ensemble import Ensemble
+from netwright.nn.ensemble import Ensemble, Output
 from netwright.tasks import TASKS
 from netwright.tasks.base import SavedNetwork
 from netwright.tasks.predictor import Predictor
 from netwright.tasks.segmentation import inference_graphs
-from processes import run
+from running_exports import alone
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -51,18 +49,6 @@ onnx_ir = pytest.importorskip("onnx_ir")
 
 MARGIN = 1e-3
 """Voxels whose two best probabilities differ by less may have another label."""
-
-ALONE = """
-import json, runpy, sys
-for name in ("netwright", "torch", "monai"):
-    sys.modules[name] = None
-for script, arguments in json.load(open(sys.argv[1])):
-    sys.argv = [script, *arguments]
-    try:
-        runpy.run_path(script, run_name="__main__")
-    except SystemExit as stopped:
-        print(stopped, file=sys.stderr)
-"""
 
 RANDOM = np.random.default_rng(5)
 TURNED = np.array([[0, 0, 1.1, 3], [-0.9, 0, 0, 40], [0, -1.6, 0, 20], [0, 0, 0, 1]])
@@ -79,16 +65,6 @@ def volume(path: Path, shape: Sequence[int], affine: Any = TURNED) -> Path:
     values[:2] = 0
     nib.save(nib.Nifti1Image(np.rint(values).astype(np.int16), affine), path)
     return path
-
-
-def alone(folder: Path, jobs: Sequence[tuple[Path, Sequence[object]]]) -> str:
-    """Runs scripts in one process that has neither netwright nor torch; what they said, also when they stopped."""
-    file = folder / "jobs.json"
-    file.write_text(json.dumps([[str(script), list(map(str, arguments))] for script, arguments in jobs]))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = run([sys.executable, "-I", "-c", ALONE, file], cwd=folder, env=clean)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def exported(network: nn.Module, saved: SavedNetwork, target: Path, like: Path | None = None) -> Path:
@@ -627,6 +603,30 @@ def test_a_folder_without_a_name_is_one_to_write_into(
     write_json(tmp_path / "inference.json", {"made_by": "netwright"})
     monkeypatch.chdir(tmp_path)
     assert export_path(Path(), "new", EXPORTERS["onnx"], overwrite=True) == Path("new-onnx")
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_an_ensemble_that_is_certain_has_finite_outputs(tmp_path: Path, output: Output) -> None:
+    """Logits so large that the smallest probabilities are zero in single precision."""
+    members = [nn.Conv2d(1, 3, 1), nn.Conv2d(1, 3, 1)]
+    for at, member in enumerate(members):
+        member.weight.data = torch.tensor([300.0, -300.0, 200.0 + at]).reshape(3, 1, 1, 1)
+    network, images = Ensemble(members, (0.7, 0.3), (0,), output), torch.randn(2, 1, 4, 4)
+    use = {"task": "segmentation"}
+    EXPORTERS["onnx"].write(Exportable(network, images, use, output=output), tmp_path)
+    given = runner(tmp_path / "network.onnx")(images)
+    with torch.no_grad():
+        logits = torch.stack([view for one in members for view in (one(images), one(images.flip(2)).flip(2))])
+    shares = torch.tensor([0.35, 0.35, 0.15, 0.15]).reshape(4, 1, 1, 1, 1)
+    if output == "softmax":
+        expected = (logits.double().log_softmax(2) + shares.log()).logsumexp(0)
+    else:
+        sides = [
+            (nn.functional.logsigmoid(sign * logits.double()) + shares.log()).logsumexp(0) for sign in (1, -1)
+        ]
+        expected = sides[0] - sides[1]
+    assert expected.min() < -104, "the logarithm of no number in single precision"
+    torch.testing.assert_close(given.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.slow
