@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 import SimpleITK
 import torch
 from PIL import Image, ImageOps
+from scipy.special import softmax
 from scipy.stats import entropy
 from torch import Tensor, nn
 
 from dicom_files import affine_of, write_series
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import MemoryShortage, SettingsError, StorageError
+from netwright.nn.ensemble import Ensemble
 from netwright.tasks.outputs import ADDITIONAL
 from netwright.tasks.segmentation.additional import uncertainty
 from netwright.tasks.segmentation.network_task import SegmentationTask
@@ -93,6 +96,36 @@ def test_probabilities_entropy_and_volumes_of_a_volume(tmp_path: Path) -> None:
         }
         for value, name in ((1, "anterior"), (4, "posterior"))
     ]
+
+
+class Leaning(nn.Module):
+    """Its logits also depend on where a voxel lies along x, so that a mirrored view gives others."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        lean = torch.linspace(-1, 1, images.shape[2]).reshape(1, 1, -1, 1, 1)
+        return torch.cat([images + lean, 1 - images, 0.5 * images**2 - lean], 1)
+
+
+def test_the_uncertainty_of_an_ensemble_is_the_entropy_of_the_mean_over_members_and_views(
+    tmp_path: Path,
+) -> None:
+    image = volume(tmp_path / "scan.nii.gz")
+    ensemble = Ensemble([Pointwise(), Leaning()], (0.6, 0.4), (0,))
+    predictor = replace(segmenter(), network=ensemble)
+    predictor.predict(tmp_path / "scan.nii.gz", tmp_path / "out", additional=["probabilities", "uncertainty"])
+    from_left = len(image) - 1 - np.arange(len(image))  # the file's first axis runs to the left
+    before = (SIZE[0] - len(image)) // 2
+    lean = np.linspace(-1, 1, SIZE[0])[before + from_left].reshape(-1, 1, 1)
+    views = [
+        softmax(np.stack([image + one, 1 - image, 0.5 * image**2 - one], -1), axis=-1)
+        for one in (lean, -lean)
+    ]
+    mean = 0.6 * expected(image) + 0.2 * views[0] + 0.2 * views[1]
+    np.testing.assert_allclose(loaded(tmp_path / "out" / "probabilities" / "scan.nii.gz"), mean, atol=1e-5)
+    found = loaded(tmp_path / "out" / "uncertainty" / "scan.nii.gz")
+    np.testing.assert_allclose(found, entropy(mean, axis=-1) / np.log(3), atol=1e-4)
+    of_members = np.mean([entropy(one, axis=-1) for one in (expected(image), *views)], axis=0) / np.log(3)
+    assert abs(found - of_members).max() > 0.05, "not the mean of entropies"
 
 
 def test_on_another_grid_labels_are_those_of_the_probabilities(tmp_path: Path) -> None:
