@@ -25,6 +25,7 @@ from netwright.errors import ExportError, RunError, SettingsError, StorageError
 from netwright.models.export import EXPORTERS
 from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.inputs import MOST, real_images
+from netwright.models.export.onnx import PACKAGES
 from netwright.models.export.torch_export import DESCRIPTION
 from netwright.nn.ensemble import Ensemble
 from netwright.spaces.auto import EncoderDecoderSpace
@@ -195,6 +196,21 @@ def test_the_command_names_the_file_after_the_run_and_replaces_it_only_if_told(f
     extra = {DESCRIPTION: ""}
     torch.export.load(folder / "policy-gradient.pt2", extra_files=extra)
     assert json.loads(extra[DESCRIPTION])["task"] == "segmentation"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_onnx_without_its_extra_says_what_to_install(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    done = command(folder, "policy-gradient", "--format", "onnx", "-o", tmp_path / "export")
+    assert done.returncode == 2
+    assert (
+        f"Exports to ONNX need {package}, which is not installed. Run pip install 'netwright[onnx]'"
+        in done.stderr
+    )
+    assert "--format torch-export" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_exported_is_told_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
