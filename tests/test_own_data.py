@@ -44,7 +44,7 @@ def test_the_page_is_short() -> None:
 
 def test_the_commands_of_the_page_run(home: Path, netwright: Command) -> None:
     """The search is one of a published recipe with a trial: `auto` needs its hours."""
-    instead = {"plan": "--hours 2 --seconds 1", "search": f"{ONE_TRIAL} --workers 1"}
+    instead = {"plan": "--hours 2 --seconds 1 --workers 1", "search": f"{ONE_TRIAL} --workers 1"}
     verbs = []
     for line in COMMANDS.splitlines():
         verb, *words = line.removeprefix("$ netwright ").split()
@@ -92,10 +92,29 @@ def twelve_cases(folder: Path) -> None:
             rewritten(folder / "images" / f"{case}{number}.nii.gz", lambda v, n=number: v + n)  # type: ignore[misc]
 
 
+def patients(folder: Path) -> None:
+    for part in ("images", "labels"):
+        for number, path in enumerate(sorted((folder / part).iterdir())):
+            path.rename(path.with_name(f"patient{number // 2:03}_visit{number % 2}.nii.gz"))
+
+
+def hounsfield(voxels: Any) -> Any:
+    """Half air, half soft tissue, as in a CT."""
+    tissue = np.where(np.arange(voxels.size).reshape(voxels.shape) % 2, -1000, 40)
+    return (tissue + voxels % 50).astype(np.int16)
+
+
+def as_ct(folder: Path) -> None:
+    for path in (folder / "images").iterdir():
+        rewritten(path, hounsfield)
+
+
 BEN = "labels/ben_1.nii.gz"
 MADE: dict[str, tuple[int, Callable[[Path], None], tuple[str, ...]]] = {
     "looks fine": (0, twelve_cases, ()),
     "has too few labelled cases": (0, lambda folder: None, ()),
+    "has cases that may be of one patient": (0, patients, ()),
+    "looks like CT": (0, as_ct, ()),
     "has no label map": (1, lambda folder: (folder / BEN).unlink(), ()),
     "does not fit its image": (1, lambda folder: rewritten(folder / BEN, lambda v: v[:-3]), ()),
     "labels that are not whole numbers": (
