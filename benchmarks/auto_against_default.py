@@ -56,7 +56,7 @@ def searching(arguments: argparse.Namespace, seed: int, way: str) -> subprocess.
         options = ["--trials", "1"] if way == DEFAULT else shlex.split(arguments.options)
         command = [str(netwright), "search", str(arguments.dataset), "-o", str(folder), *common]
         command += ["--recipe", "auto", "--workers", "1", *options]
-    with folder.with_suffix(".log").open("ab") as log:
+    with log_of(folder).open("ab") as log:
         return subprocess.Popen(command, env=ONE_THREAD, stdout=log, stderr=log)
 
 
@@ -64,6 +64,11 @@ def folder_of(arguments: argparse.Namespace, seed: int, way: str) -> Path:
     """Where a run is kept."""
     folder: Path = arguments.work / f"{arguments.to.stem}-{seed}-{way}"
     return folder
+
+
+def log_of(folder: Path) -> Path:
+    """The log of a run, beside its folder, whose name may have a point."""
+    return folder.with_name(f"{folder.name}.log")
 
 
 def run_missing(arguments: argparse.Namespace, entries: list[dict[str, Any]]) -> None:
@@ -89,7 +94,7 @@ def run_one(arguments: argparse.Namespace, seed: int, way: str) -> dict[str, Any
     search = searching(arguments, seed, way)
     folder = folder_of(arguments, seed, way)
     if search is not None and search.wait():
-        raise SystemExit(f"A run ended with an error; see {folder.with_suffix('.log')}.")
+        raise SystemExit(f"A run ended with an error; see {log_of(folder)}.")
     return result_of(folder)
 
 
