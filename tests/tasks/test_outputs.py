@@ -220,7 +220,7 @@ def test_only_listed_files_are_ever_replaced(
         source = folder / "input"
         source.write_text("read")
         outputs = plan_outputs(
-            folder, sorted(listed), [source] * len(listed), Reading([source], None), overwrite=False
+            folder, sorted(listed), [source] * len(listed), Reading([source], ()), overwrite=False
         )
         for path in outputs.paths:
             outputs.put(path, lambda made: made.write_text("predicted"))
@@ -232,9 +232,7 @@ def test_only_listed_files_are_ever_replaced(
             file not in there or (overwrite and file in listed) for file in written
         )
         try:
-            plan_outputs(
-                folder, written, [source] * len(written), Reading([source], None), overwrite=overwrite
-            )
+            plan_outputs(folder, written, [source] * len(written), Reading([source], ()), overwrite=overwrite)
         except (DatasetError, StorageError):
             assert not allowed
         else:
@@ -247,7 +245,7 @@ def test_a_kill_at_any_moment_leaves_nothing_that_cannot_be_replaced(tmp_path: P
     source.write_text("read")
 
     def planned(overwrite: bool = True) -> Outputs:
-        return plan_outputs(tmp_path / "out", ["a"], [source], Reading([source], None), overwrite=overwrite)
+        return plan_outputs(tmp_path / "out", ["a"], [source], Reading([source], ()), overwrite=overwrite)
 
     def killed(made: Path) -> None:
         made.write_text("half")

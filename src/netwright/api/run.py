@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from netwright.api.evaluation import Evaluation, evaluate_unseen
@@ -287,7 +287,7 @@ class Run:
 
     def predict(
         self,
-        images: Path | str,
+        images: Path | str | Sequence[Path | str],
         output: Path | str,
         *,
         trial: int | None = None,
@@ -299,14 +299,14 @@ class Run:
         additional: Collection[str] = (),
         on_case: Callable[[int, int], None] | None = None,
     ) -> list[Path]:
-        """Predicts a file or a folder of files: segments each image on its own grid, classifies pictures, or restores
+        """Predicts files or folders of files: segments each image on its own grid, classifies pictures, or restores
         them.
 
         Writes into ``output``: for each case a label map ``<case>.nii.gz``, ``<case>.nrrd``, ``<case>.mha``,
         ``<case>.tif`` or ``<case>.png``, or one ``predictions.csv``.
 
         Args:
-            images: the file or folder.
+            images: a file or folder, or several of them.
             output: the folder to write to.
             trial: the network that `train` made of that trial; the winner by default.
             postprocessing: as for `network`.
@@ -336,7 +336,7 @@ class Run:
         trained = self.network(trial, postprocessing=postprocessing, crf=crf)
         given = None if masks is None else Path(masks)
         return trained.predict(
-            Path(images),
+            [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images],
             Path(output),
             on_case,
             given,

@@ -144,7 +144,7 @@ class AdditionalOptions:
 @with_groups
 def predict(
     run: RunArgument,
-    images: Annotated[Path, typer.Argument(help="A volume, cine or picture, or a folder of them.")],
+    images: Annotated[list[Path], typer.Argument(help="Volumes, cines or pictures, or folders of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
     *,
     trial: TrialOption = None,

@@ -22,7 +22,8 @@ from netwright.data.layouts.paired import refuse_masks_to_predict
 from netwright.data.layouts.unlabelled import not_predicted, tell_others
 from netwright.data.open import open_prepared_once
 from netwright.errors import DatasetError
-from netwright.tasks.outputs import Reading, each_usable, folder_of, plan_outputs
+from netwright.tasks.inputs import Images, folders_of, given_paths, together
+from netwright.tasks.outputs import Reading, each_usable, plan_outputs
 
 if TYPE_CHECKING:
     import torch
@@ -224,8 +225,26 @@ def names_within(path: Path, files: Sequence[Path]) -> list[str]:
     return [file.relative_to(base).as_posix() for file in files]
 
 
+@dataclass(frozen=True)
+class FoundPictures:
+    """Pictures of a folder that was given, or that were given from one folder, with their names within it."""
+
+    path: Path
+    files: tuple[Path, ...]
+    names: tuple[str, ...]
+
+
+def find_given_pictures(images: Images, beside: Collection[str] = ()) -> list[FoundPictures]:
+    """The pictures of files and folders. Arguments, warnings and errors are those of `find_pictures`."""
+    found = []
+    for paths in together(given_paths(images)):
+        files = [file for path in paths for file in find_pictures(path, beside)]
+        found.append(FoundPictures(paths[0], tuple(files), tuple(names_within(paths[0], files))))
+    return found
+
+
 def predict_table(
-    images: Path,
+    images: Images,
     output: Path,
     preparation: PicturePreparation,
     predict: Callable[[NDArray[np.float32]], NDArray[Any]],
@@ -237,7 +256,7 @@ def predict_table(
     """Write what a network gives of a picture, or of each in a folder, as one table. Returns the file written.
 
     Args:
-        images: the picture or folder.
+        images: pictures or folders.
         output: the folder to write to.
         preparation: from a file to the network's input.
         predict: the rows of prepared pictures (N, C, H, W).
@@ -249,23 +268,41 @@ def predict_table(
         DatasetWarning: what of a folder is left out: a picture that cannot be used, or other files.
 
     Raises:
-        DatasetError: nothing is there to read, or no picture can be used.
+        DatasetError: nothing is there to read, two pictures have one name, or no picture can be used.
         StorageError: a file would be lost.
     """
-    files = find_pictures(images)
-    read = Reading(files, folder_of(images))
-    outputs = plan_outputs(output, [PREDICTIONS], [images], read, overwrite=overwrite, apart=False)
-    used: list[Path] = []
+    found = find_given_pictures(images)
+    files = [file for one in found for file in one.files]
+    names = [name for one in found for name in one.names]
+    _require_own_names(names, files)
+    read = Reading(files, folders_of(given_paths(images)))
+    outputs = plan_outputs(output, [PREDICTIONS], files[:1], read, overwrite=overwrite, apart=False)
+    used: list[str] = []
     rows: list[NDArray[Any]] = []
 
-    def add_row(file: Path) -> None:
-        rows.append(predict(prepare_one(file, preparation)[None])[0])
-        used.append(file)
+    def add_row(at: int) -> None:
+        rows.append(predict(prepare_one(files[at], preparation)[None])[0])
+        used.append(names[at])
 
-    each_usable(files, add_row, on_case)
+    each_usable(range(len(files)), add_row, on_case)
     (path,) = outputs.paths
-    outputs.put(path, lambda made: write(made, names_within(images, used), np.array(rows)))
+    outputs.put(path, lambda made: write(made, used, np.array(rows)))
     return [path]
+
+
+def _require_own_names(names: Sequence[str], files: Sequence[Path]) -> None:
+    """Refuse two pictures of one name, whose rows in a table nobody could tell apart.
+
+    Raises:
+        DatasetError: it names them.
+    """
+    known: dict[str, Path] = {}
+    for name, file in zip(names, files, strict=True):
+        if (other := known.setdefault(name, file)) is not file:
+            raise DatasetError(
+                f"Two pictures would be {name} in one table: {other} and {file}. Expected another name for each. Give "
+                "a folder that has both of them in folders, or predict them one by one; nothing was written."
+            )
 
 
 def network_inputs(

@@ -71,11 +71,11 @@ class Outputs:
 class Reading:
     """What a prediction reads.
 
-    ``files``: all input files; ``folder``: the folder in which they were found, None for a single file.
+    ``files``: all input files; ``folders``: those in which such were found, and not files that were given by name.
     """
 
     files: Sequence[Path]
-    folder: Path | None
+    folders: Sequence[Path]
 
 
 def plan_outputs(
@@ -117,7 +117,7 @@ def plan_outputs(
                 f"{path} would overwrite {inputs[key]}, which is read: inputs are never replaced. Choose another "
                 "folder with -o; nothing was written."
             )
-    if apart and reading.folder is not None:
+    if apart:
         _require_apart(folder, paths, reading)
     _require_own(folder, there, overwrite)
     _require_writable(folder)
@@ -172,11 +172,6 @@ def require_additional(additional: Collection[str]) -> None:
         raise SettingsError(
             f"additional: expected some of {enumerate_words(list(ADDITIONAL))}, got {unknown[0]!r}."
         )
-
-
-def folder_of(images: Path) -> Path | None:
-    """The folder that a user gave to be read, None of one file."""
-    return images.expanduser() if images.expanduser().is_dir() else None
 
 
 def each_usable(inputs: Sequence[T], use: Callable[[T], None], on_case: OnCase | None) -> None:
@@ -244,13 +239,13 @@ def _require_writable(folder: Path) -> None:
 
 def _require_apart(folder: Path, paths: Sequence[Path], reading: Reading) -> None:
     """Refuse to write among the inputs, where what is written would be read as an input the next time."""
-    assert reading.folder is not None
-    homes = {_identity(file.parent) for file in reading.files}
-    if any(path.parent.exists() and _identity(path.parent) in homes for path in paths):
-        raise StorageError(
-            f"{folder} lies among what is read from {reading.folder}: what is written there would be read as an input "
-            "the next time. Choose another folder with -o; nothing was written."
-        )
+    for read in reading.folders:
+        homes = {_identity(file.parent) for file in reading.files if file.is_relative_to(read)}
+        if any(path.parent.exists() and _identity(path.parent) in homes for path in paths):
+            raise StorageError(
+                f"{folder} lies among what is read from {read}: what is written there would be read as an input the "
+                "next time. Choose another folder with -o; nothing was written."
+            )
 
 
 def _require_own(folder: Path, there: Sequence[Path], overwrite: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.tasks.inputs import Images
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,7 +78,7 @@ class Predictor(Protocol):
 
     def predict(
         self,
-        images: Path,
+        images: Images,
         output: Path,
         on_case: OnCase | None = None,
         masks: Path | None = None,
@@ -86,10 +87,10 @@ class Predictor(Protocol):
         format: str | None = None,
         additional: Collection[str] = (),
     ) -> list[Path]:
-        """Predicts a file, or each file of a folder, and writes the results into a folder.
+        """Predicts files, or each file of folders, and writes the results into a folder.
 
         Args:
-            images: the file or folder.
+            images: a file or folder, or several of them.
             output: the folder to write to.
             on_case: called with the number of cases done and of all cases.
             masks: for pictures that are restored, which part of them is missing.

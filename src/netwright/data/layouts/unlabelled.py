@@ -83,6 +83,28 @@ def find_cases(path: Path, channels: int, names: Sequence[str] = ()) -> tuple[Ca
     return _grouped(path, files, channels)
 
 
+def cases_of_files(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
+    """The unlabelled cases of files of one folder that were given by name: volumes, grouped as by `find_cases`, and
+    pictures.
+
+    Args:
+        files: that exist.
+        channels: how many channels the network has.
+
+    Raises:
+        DatasetError: a file is no image, or a case lacks a channel.
+    """
+    found: dict[Path, None] = {}
+    for file in files:
+        if not (images := _files(file)):
+            raise DatasetError(_nothing(file))
+        found.update(dict.fromkeys(images))
+    pictures = [file for file in found if is_flat(file)]
+    volumes = [file for file in found if file not in pictures]
+    singly = tuple(Case(stem(file), (file,), None) for file in _single_pages(pictures))
+    return (*_grouped(files[0].parent, volumes, channels), *singly)
+
+
 def _of_patients(path: Path, channels: int, names: Sequence[str]) -> tuple[Case, ...]:
     """The cases of a folder that has a folder for each patient, labelled or not; empty for other folders."""
     if channels != len(brats.CHANNELS) or not (cases := brats.unlabelled(path)):

@@ -31,6 +31,7 @@ from netwright.tasks.images import (
     prepare_as_trained,
     runs_of,
 )
+from netwright.tasks.inputs import Images
 from netwright.tasks.outputs import refuse_additional, refuse_format, refuse_masks
 from netwright.tasks.predictor import Results
 
@@ -110,7 +111,7 @@ class Classifier:
 
     def predict(
         self,
-        images: Path,
+        images: Images,
         output: Path,
         on_case: OnCase | None = None,
         masks: Path | None = None,
@@ -119,7 +120,7 @@ class Classifier:
         format: str | None = None,
         additional: Collection[str] = (),
     ) -> list[Path]:
-        """The class of a picture, or of each in a folder, as a table in ``output``. Returns the file written.
+        """The class of pictures, or of each in folders, as a table in ``output``. Returns the file written.
 
         ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``
         and ``format``: there are none for this task.

@@ -29,16 +29,17 @@ from netwright.report.examples import worst_median_best
 from netwright.tasks.base import SavedNetwork
 from netwright.tasks.images import (
     LabelledPicture,
+    find_given_pictures,
     find_pictures,
     names_within,
     network_inputs,
     prepare_as_trained,
 )
 from netwright.tasks.inpainting.task import Inpainting, InpaintingTask
+from netwright.tasks.inputs import Images, folders_of, given_paths
 from netwright.tasks.outputs import (
     Reading,
     each_usable,
-    folder_of,
     plan_outputs,
     refuse_additional,
     refuse_format,
@@ -158,7 +159,7 @@ class Inpainter:
 
     def predict(
         self,
-        images: Path,
+        images: Images,
         output: Path,
         on_case: OnCase | None = None,
         masks: Path | None = None,
@@ -172,7 +173,7 @@ class Inpainter:
         A ``boxes.csv`` beside the pictures crops them and their masks, as for training.
 
         Args:
-            images: the file or folder.
+            images: files or folders.
             output: the folder to write to. The files have the names of the pictures.
             on_case: called with the number of pictures done and of all pictures.
             masks: the mask of the picture, or a folder of masks with the names of the pictures (endings may differ).
@@ -196,11 +197,13 @@ class Inpainter:
         """
         refuse_format(format, self.task.metric)
         refuse_additional(additional, self.task.metric)
-        files = find_pictures(images, beside=(BOXES,))
-        names = names_within(images, files)
-        boxes = _boxes(images, files, names)
+        found = find_given_pictures(images, beside=(BOXES,))
+        files = [file for one in found for file in one.files]
+        names = [name for one in found for name in one.names]
+        boxes = {name: box for one in found for name, box in _boxes(one.path, one.files, one.names).items()}
         given = None if masks is None else _masks(masks, files, names)
-        read = Reading([*files, *_beside(images), *(given or {}).values()], folder_of(images))
+        beside = [table for one in found for table in _beside(one.path)]
+        read = Reading([*files, *beside, *(given or {}).values()], folders_of(given_paths(images)))
         targets = [Path(name).with_suffix(".png").as_posix() for name in names]
         outputs = plan_outputs(
             output, targets, files, read, overwrite=overwrite, what="pictures would be restored"

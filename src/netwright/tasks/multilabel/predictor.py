@@ -31,6 +31,7 @@ from netwright.tasks.images import (
     prepare_as_trained,
     runs_of,
 )
+from netwright.tasks.inputs import Images
 from netwright.tasks.multilabel.metrics.average_precision import average_precision_shares
 from netwright.tasks.multilabel.metrics.f1 import f1_shares
 from netwright.tasks.multilabel.task import MACRO_F1, MEAN_AVERAGE_PRECISION, Multilabel, MultilabelTask
@@ -134,7 +135,7 @@ class LabelPredictor:
 
     def predict(
         self,
-        images: Path,
+        images: Images,
         output: Path,
         on_case: OnCase | None = None,
         masks: Path | None = None,
@@ -143,7 +144,7 @@ class LabelPredictor:
         format: str | None = None,
         additional: Collection[str] = (),
     ) -> list[Path]:
-        """The labels of a picture, or of each in a folder, as a table in ``output``: the probability of each label, and
+        """The labels of pictures, or of each in folders, as a table in ``output``: the probability of each label, and
         1 where it reaches the label's threshold. Returns the file written.
 
         ``overwrite``: whether a table that was written there before may be replaced, see `plan_outputs`. ``masks``

@@ -16,10 +16,12 @@ from netwright.data.base import AnyDataset, OnCase
 from netwright.data.io.formats import files_of
 from netwright.data.io.volumes import label_ending, write_label_map
 from netwright.data.layouts import find_cases
+from netwright.data.layouts.unlabelled import cases_of_files
 from netwright.data.volumes.dataset import Case
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.means import mean_scores
 from netwright.tasks.base import SavedNetwork
+from netwright.tasks.inputs import Images, folders_of, given_paths, together
 from netwright.tasks.outputs import (
     PROBABILITIES,
     UNCERTAINTY,
@@ -27,7 +29,6 @@ from netwright.tasks.outputs import (
     Outputs,
     Reading,
     each_usable,
-    folder_of,
     plan_outputs,
     refuse_masks,
     require_additional,
@@ -122,7 +123,7 @@ class Segmenter(SegmentingNetwork):
 
     def predict(
         self,
-        images: Path,
+        images: Images,
         output: Path,
         on_case: OnCase | None = None,
         masks: Path | None = None,
@@ -131,7 +132,7 @@ class Segmenter(SegmentingNetwork):
         format: str | None = None,
         additional: Collection[str] = (),
     ) -> list[Path]:
-        """A label map for each image of a file or folder, on the image's own grid. Returns the files written.
+        """A label map for each image of files or folders, on the image's own grid. Returns the files written.
 
         To a network of one channel a 4D image is a cine: its label map is 4D, each time point segmented by itself.
         ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`. ``masks``:
@@ -152,13 +153,23 @@ class Segmenter(SegmentingNetwork):
         """
         refuse_masks(masks, self.task.metric)
         require_additional(additional)
-        cases = find_cases(images, self.channels, self.channel_names)
+        given = given_paths(images)
+        cases = [
+            case
+            for paths in together(given)
+            for case in (
+                find_cases(paths[0], self.channels, self.channel_names)
+                if len(paths) == 1
+                else cases_of_files(paths, self.channels)
+            )
+        ]
         names = [f"{case.name}{label_ending(case.images[0], format)}" for case in cases]
         kinds = [kind for kind in (PROBABILITIES, UNCERTAINTY) if kind in additional]
         beside = [name for kind in kinds for name in names_of(kind, cases)]
         tables = [TABLE] * (VOLUMES in additional)
         sources = [case.images[0] for case in cases] * (1 + len(kinds)) + [cases[0].images[0]] * len(tables)
-        read = Reading(_files_read(cases, folder_of(images)), folder_of(images))
+        folders = folders_of(given)
+        read = Reading(_files_read(cases, folders), folders)
         outputs = plan_outputs(output, [*names, *beside, *tables], sources, read, overwrite=overwrite)
         written, rows = [], list[tuple[str, ...]]()
 
@@ -190,11 +201,11 @@ class Segmenter(SegmentingNetwork):
         return labels
 
 
-def _files_read(cases: Sequence[Case], folder: Path | None) -> list[Path]:
-    """The files of the images, of a folder of slices also the slices; not the ``folder`` itself that was given."""
+def _files_read(cases: Sequence[Case], folders: Sequence[Path]) -> list[Path]:
+    """The files of the images, of a folder of slices also the slices; not the ``folders`` themselves."""
     images = [image for case in cases for image in case.images]
     files = [file for image in images for file in (files_of(image) if image.is_dir() else (image,))]
-    return [file for file in files if file != folder]
+    return [file for file in files if file not in folders]
 
 
 def as_segmenter(predictor: Predictor) -> Segmenter:
