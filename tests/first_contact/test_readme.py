@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 USE_IT = README[README.index("## Use it") : README.index("More searches:")]
 BLOCKS = re.findall(r"^```\n(.*?)^```", USE_IT, flags=re.MULTILINE | re.DOTALL)
 
-FEW_SECONDS = "--hours 0.01 --set race.first_seconds=0.3 --set space.fixed={width:8,levels:2}"
+FEW_SECONDS = "--hours 0.01 --set race.first_seconds=0.3 --set space.fixed.width=8 --set space.fixed.levels=2"
 
 
 def block(start: str) -> list[str]:
