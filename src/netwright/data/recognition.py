@@ -11,13 +11,14 @@ from netwright.data.io.formats import is_volume
 from netwright.data.layouts import FORMATS, Format, acdc, image_masks
 from netwright.data.layouts.class_folders import folders_in
 from netwright.data.layouts.description import DESCRIPTION, read_description
-from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF_FILES, ImageFormat
+from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF_FILES, PUBLISHED, ImageFormat
 from netwright.data.layouts.not_classes import refuse_no_classes, refuse_unclear_part
 from netwright.data.layouts.objects import refuse_objects
 from netwright.data.layouts.paired import refuse_paired
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
-from netwright.data.layouts.table_choice import CLASS_TABLE
+from netwright.data.layouts.table_choice import CLASS_TABLE, TABLE
 from netwright.data.layouts.volume_names import are_counterparts
+from netwright.data.layouts.wrong_level import published_around, refuse_wrong_level
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS
 from netwright.errors import DatasetError
 
@@ -62,6 +63,8 @@ def format_if_it_matches(root: Path, format: str, description: Mapping[str, Any]
 def recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     """The format of a folder or file. Images with masks in a layout that is not supported are refused."""
     name = _format_of(root, description)
+    if name in (CLASS_TABLE, *OF_FILES) and TABLE not in description:
+        refuse_wrong_level(root, name)
     if name in (None, *OF_FILES) and root.is_dir():
         refuse_objects(root)
     if name in OF_FILES:
@@ -160,8 +163,10 @@ def _one_level_off(root: Path, inner: Sequence[Path]) -> Path | None:
             name = _format_of(candidate, description_of(candidate))
         except DatasetError:
             name = DESCRIPTION  # it is there, and reading it says what is wrong
-        if name in FORMATS or name == DESCRIPTION:
+        if name in (*FORMATS, *PUBLISHED, DESCRIPTION):
             return candidate
+    if (published := published_around(root)) is not None:
+        return published[0]
     around = root.absolute().parent
     return around if _is_made_of(around, root.absolute()) else None
 

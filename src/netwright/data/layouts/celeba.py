@@ -39,6 +39,9 @@ _FILE = "image_id"
 _HOMES = ("", "Img", "Anno", "Eval")
 """The folders of the publisher's drive, which many copies leave out."""
 
+FOLDERS = (_ALIGNED, _WILD, *_HOMES[1:])
+"""What the folders in it are called."""
+
 _PARTS: dict[str, Part] = {"0": "train", "1": "val", "2": "test"}
 _VALUES = {"1": 1, "-1": 0}
 _EDGES = ("x_1", "y_1", "width", "height")

@@ -29,7 +29,8 @@ class ImageFormat:
 
     ``recognised`` says whether a folder is taken for this layout when the user names none; None: wherever it matches.
     ``task`` is what the labels are for, a name in `netwright.tasks.TASKS`. ``to_restore`` reads the pictures without
-    their classes, for ``--format images``; None: they are read as those of any folder.
+    their classes, for ``--format images``; None: they are read as those of any folder. ``folders`` are what the
+    publisher calls the folders in it.
     """
 
     title: str
@@ -39,6 +40,7 @@ class ImageFormat:
     recognised: Callable[[Path], bool] | None = None
     task: str = "classification"
     to_restore: Callable[[Path], ImageSet] | None = None
+    folders: tuple[str, ...] = ()
 
     def means(self, root: Path) -> bool:
         """Whether a folder is taken for this layout when the user names none."""
@@ -110,6 +112,7 @@ _PUBLISHED: dict[str, ImageFormat] = {
         stanford_cars.matches,
         stanford_cars.read,
         to_restore=stanford_cars.read_to_restore,
+        folders=stanford_cars.FOLDERS,
     ),
     celeba.CELEBA: ImageFormat(
         "CelebA",
@@ -118,6 +121,7 @@ _PUBLISHED: dict[str, ImageFormat] = {
         celeba.read,
         task="multilabel",
         to_restore=celeba.read_to_restore,
+        folders=celeba.FOLDERS,
     ),
     imagenet.IMAGENET: ImageFormat(
         "ImageNet",
@@ -125,9 +129,13 @@ _PUBLISHED: dict[str, ImageFormat] = {
         imagenet.matches,
         imagenet.read,
         to_restore=imagenet.read_to_restore,
+        folders=imagenet.FOLDERS,
     ),
 }
 """Layouts of which each is recognised by files that only it has."""
+
+PUBLISHED = tuple(_PUBLISHED)
+"""The names of these."""
 
 
 def _published_reader(root: Path) -> Callable[[Path], ImageSet] | None:

@@ -24,6 +24,9 @@ LOOKED_FOR = (
     "`LOC_val_solution.csv`"
 )
 
+FOLDERS = ("ILSVRC",)
+"""What the folders in it are called."""
+
 _DATA = Path("ILSVRC", "Data", "CLS-LOC")
 _LISTED = Path("ILSVRC", "ImageSets", "CLS-LOC", "train_cls.txt")
 _NAMES = "LOC_synset_mapping.txt"

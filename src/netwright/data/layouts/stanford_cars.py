@@ -34,6 +34,9 @@ _DEVKIT_HOMES = (_DEVKIT, "car_devkit/devkit", "car_devkit", ".")
 
 _META = "cars_meta.mat"
 _HOMES: dict[Part, str] = {"train": "cars_train", "test": "cars_test"}
+FOLDERS = (*_HOMES.values(), _DEVKIT, "car_devkit")
+"""What the folders in it are called."""
+
 _TABLES: dict[Part, tuple[str, ...]] = {
     "train": ("cars_train_annos.mat",),
     "test": ("cars_test_annos_withlabels.mat", "cars_test_annos.mat"),
