@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import tarfile
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from PIL import Image
 
 import netwright as package
 from commands import in_this_process
+from netwright.cli import predicting
 from netwright.data.layouts.unlabelled import cases_of_files
 from netwright.errors import DatasetError
 
@@ -115,3 +119,34 @@ def test_files_that_are_given_by_name_are_grouped_by_their_channels(folder: Path
     (tmp_path / "text.txt").touch()
     with pytest.raises(DatasetError, match=r"text\.txt contains no images"):
         cases_of_files([*files, tmp_path / "text.txt"], 2)
+
+
+PART = re.compile(
+    r"predicted (?:(\d) of (\d) and )?(\d+) % of the (first image|next), about [\d.]+ s left for it \.\.\."
+)
+
+
+def test_a_large_image_tells_how_far_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume of several windows, and a cine whose frames are one window each."""
+    values = np.random.default_rng(0).normal(100, 20, (72, 20, 20)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    nib.save(nib.Nifti1Image(values[:16, :16, :16, None].repeat(4, axis=3), np.eye(4)), tmp_path / "b.nii.gz")
+    monkeypatch.setattr(predicting, "TOLD_SECONDS", 0.0)
+    given = (tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    code, said = predicted(folder, "segnas7", *given, "-o", tmp_path / "told")
+    assert code == 0, said
+    found = [match.groups() for match in PART.finditer(" ".join(said.split()))]
+    first = [int(share) for number, _, share, which in found if which == "first image" and number is None]
+    assert len(first) >= 4
+    assert first == sorted(set(first))
+    assert 0 < first[0] <= 25
+    of_frames = [(number, total, share) for number, total, share, which in found if which == "next"]
+    assert of_frames == [("1", "2", "25"), ("1", "2", "50"), ("1", "2", "75")]
+    assert "predicted 1 of 2 ..." in said
+    monkeypatch.undo()
+    code, said = predicted(folder, "segnas7", *given, "-o", tmp_path / "quick")
+    assert "left for it" not in said, "at most every five seconds"
+    for image in given:
+        assert (tmp_path / "told" / image.name).read_bytes() == (tmp_path / "quick" / image.name).read_bytes()

@@ -298,6 +298,7 @@ class Run:
         format: str | None = None,
         additional: Collection[str] = (),
         on_case: Callable[[int, int], None] | None = None,
+        on_part: Callable[[float], None] | None = None,
     ) -> list[Path]:
         """Predicts files or folders of files: segments each image on its own grid, classifies pictures, or restores
         them.
@@ -320,6 +321,7 @@ class Run:
                 entropy, from 0 to 1) as float32 files in folders of these names, and "volumes", a table of the voxels
                 and ml of each label.
             on_case: called with the number of cases done and of all cases.
+            on_part: called with the share of the image at hand that is computed, from above 0 to 1.
 
         Warns:
             DatasetWarning: what is left out of a folder: a file that cannot be used, files that are no images, and
@@ -343,6 +345,7 @@ class Run:
             overwrite=overwrite,
             format=format,
             additional=additional,
+            on_part=on_part,
         )
 
     def export(

@@ -171,10 +171,11 @@ def predict(
     trust_code: TrustOption = False,
 ) -> None:
     """Segment images (each on its own grid), classify pictures (in a table), or restore pictures."""
-    from netwright.data.parallel import now_and_then
+    from netwright.cli.predicting import PredictionLines
     from netwright.tasks import task_of_metric
 
     opened = opened_run(run, trust_code=trust_code)
+    lines = PredictionLines(stage)
     with _telling(out):
         written = opened.predict(
             images,
@@ -185,7 +186,8 @@ def predict(
             overwrite=overwrite,
             format=format,
             additional=[name for name, wanted in values_of(additional).items() if wanted],
-            on_case=now_and_then(stage, "predicted"),
+            on_case=lines.on_case,
+            on_part=lines.on_part,
         )
     task = task_of_metric(str(opened.settings.objective.metric))
     out.print(f"predicted  {task.predicted_words(written, output)}")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 OnCase = Callable[[int, int], None]
 """Called after each case with the number of cases done and the number of all cases."""
+OnPart = Callable[[float], None]
+"""Called with the share of a case that is done, above 0, up to 1."""
 
 
 class Divisible(Protocol):

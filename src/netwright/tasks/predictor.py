@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.base import AnyDataset, AnyPrepared, OnCase, OnPart
 from netwright.tasks.inputs import Images
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Predictor(Protocol):
         overwrite: bool = False,
         format: str | None = None,
         additional: Collection[str] = (),
+        on_part: OnPart | None = None,
     ) -> list[Path]:
         """Predicts files, or each file of folders, and writes the results into a folder.
 
@@ -98,6 +99,7 @@ class Predictor(Protocol):
             format: the file format of label maps, one of `netwright.data.io.formats.FILE_FORMATS`; None: that of
                 each image.
             additional: what is written beside label maps, see `netwright.tasks.outputs.ADDITIONAL`.
+            on_part: told how much of the image at hand is computed, where that takes several steps.
 
         Returns:
             The files written, without the additional ones.

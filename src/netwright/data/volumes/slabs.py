@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netwright.data.base import OnPart
+
 HALF = 0.5
 """A region is where its probability is above this (nnU-Net, ``label_handling.py``)."""
 
@@ -47,6 +49,18 @@ class Slabs:
             for part in self.parts:
                 if not np.isfinite(part.sum()):
                     raise FloatingPointError("the network's output is not finite")
+                yield part
+
+        return replace(self, parts=parts())
+
+    def told(self, on_part: OnPart) -> Slabs:
+        """The same, which tell with each part that is read how much of the volume is computed."""
+
+        def parts() -> Iterator[NDArray[np.float32]]:
+            done = 0
+            for part in self.parts:
+                done += part.shape[1 + self.axis]
+                on_part(done / self.shape[self.axis])
                 yield part
 
         return replace(self, parts=parts())

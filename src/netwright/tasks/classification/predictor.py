@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.base import AnyDataset, OnCase
+from netwright.data.base import AnyDataset, OnCase, OnPart
 from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import PicturePreparation
@@ -119,6 +119,7 @@ class Classifier:
         overwrite: bool = False,
         format: str | None = None,
         additional: Collection[str] = (),
+        on_part: OnPart | None = None,
     ) -> list[Path]:
         """The class of pictures, or of each in folders, as a table in ``output``. Returns the file written.
 

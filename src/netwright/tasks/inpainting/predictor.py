@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.base import AnyDataset, OnCase
+from netwright.data.base import AnyDataset, OnCase, OnPart
 from netwright.data.images.dataset import Box
 from netwright.data.images.drawn_masks import read_missing, require_size
 from netwright.data.images.inpainting_settings import MaskSettings
@@ -167,6 +167,7 @@ class Inpainter:
         overwrite: bool = False,
         format: str | None = None,
         additional: Collection[str] = (),
+        on_part: OnPart | None = None,
     ) -> list[Path]:
         """Restores a picture, or each picture of a folder, as an 8-bit PNG of the size of the network's input.
 

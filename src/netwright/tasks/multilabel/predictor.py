@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.base import AnyDataset, AnyPrepared, OnCase
+from netwright.data.base import AnyDataset, AnyPrepared, OnCase, OnPart
 from netwright.data.files import write_whole
 from netwright.data.images.prepared import PreparedImages
 from netwright.data.images.settings import PicturePreparation
@@ -143,6 +143,7 @@ class LabelPredictor:
         overwrite: bool = False,
         format: str | None = None,
         additional: Collection[str] = (),
+        on_part: OnPart | None = None,
     ) -> list[Path]:
         """The labels of pictures, or of each in folders, as a table in ``output``: the probability of each label, and
         1 where it reaches the label's threshold. Returns the file written.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from netwright.data.base import AnyDataset, OnCase
+from netwright.data.base import AnyDataset, OnCase, OnPart
 from netwright.data.io.formats import files_of
 from netwright.data.io.volumes import label_ending, write_label_map
 from netwright.data.layouts import find_cases
@@ -131,6 +131,7 @@ class Segmenter(SegmentingNetwork):
         overwrite: bool = False,
         format: str | None = None,
         additional: Collection[str] = (),
+        on_part: OnPart | None = None,
     ) -> list[Path]:
         """A label map for each image of files or folders, on the image's own grid. Returns the files written.
 
@@ -138,7 +139,8 @@ class Segmenter(SegmentingNetwork):
         ``overwrite``: whether label maps that were written there before may be replaced, see `plan_outputs`. ``masks``:
         there are none for this task. ``format``: that of the label maps, see `label_ending`; None: each image's own.
         ``additional``: some of `netwright.tasks.outputs.ADDITIONAL`, written beside the label maps: float32 files in
-        the folders ``probabilities`` and ``uncertainty``, and the table ``volumes.csv``.
+        the folders ``probabilities`` and ``uncertainty``, and the table ``volumes.csv``. ``on_part``: told how much of
+        the image at hand is computed.
 
         Warns:
             DatasetWarning: what of a folder is left out: a case that cannot be used, or other files.
@@ -176,7 +178,7 @@ class Segmenter(SegmentingNetwork):
         def segment(at: int) -> None:
             case, path = cases[at], outputs.paths[at]
             others = {kind: outputs.paths[at + (1 + i) * len(cases)] for i, kind in enumerate(kinds)}
-            labels = self._write(outputs, case, path, others)
+            labels = self._write(outputs, case, path, others, on_part)
             if tables:
                 rows.extend(volume_rows(case, labels, self.label_values, self.names))
             written.append(path)
@@ -188,9 +190,12 @@ class Segmenter(SegmentingNetwork):
                 outputs.put(outputs.paths[-1], lambda made: write_volumes(made, rows))
         return written
 
-    def _write(self, outputs: Outputs, case: Case, path: Path, others: dict[str, Path]) -> NDArray[np.uint8]:
+    def _write(
+        self, outputs: Outputs, case: Case, path: Path, others: dict[str, Path], on_part: OnPart | None
+    ) -> NDArray[np.uint8]:
         """Writes the label map of an image, and other files by their kind. Returns the class indices."""
-        image, segmented = case.images[0], self.segment_files(case.images, scores=bool(others))
+        image = case.images[0]
+        segmented = self.segment_files(case.images, scores=bool(others), on_part=on_part)
         for kind, other in others.items():
             write = partial(
                 write_additional, kind=kind, segmented=segmented, image=image, exclusive=not self.task.written

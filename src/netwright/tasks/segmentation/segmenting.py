@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from netwright.data.base import OnPart
 from netwright.data.io.formats import is_flat
 from netwright.data.io.volumes import Volume, read_image
 from netwright.data.layouts.description import stem
@@ -195,24 +196,44 @@ class SegmentingNetwork:
         """The names of the labels but background, by their values in label maps."""
         return dict(zip(self.label_values[1:], self.task.label_names, strict=True))
 
-    def segment_files(self, images: Sequence[Path], *, scores: bool) -> Segmented:
-        """An image, or every frame of a cine. ``scores``: with probabilities."""
+    def segment_files(
+        self, images: Sequence[Path], *, scores: bool, on_part: OnPart | None = None
+    ) -> Segmented:
+        """An image, or every frame of a cine.
+
+        Args:
+            images: its files.
+            scores: with probabilities.
+            on_part: told how much of it is computed.
+        """
         volume = read_image(images)
         if self.channels > 1 or is_flat(images[0]) or len(volume.array) == 1:
             prepared = self.prepared(volume, images)
             del volume  # a large one would stay in memory
-            return self.segment(prepared, images, int(scores))
-        frames = (Volume(frame[None], volume.grid) for frame in volume.array)
-        count = len(volume.array) if scores else 0
-        return together([self.segment(self.prepared(frame, images), images, count) for frame in frames])
+            return self.segment(prepared, images, int(scores), on_part)
+        total = len(volume.array)
 
-    def segment(self, prepared: PreparedImage, images: Sequence[Path], frames: int = 0) -> Segmented:
+        def segmented(at: int) -> Segmented:
+            prepared = self.prepared(Volume(volume.array[at][None], volume.grid), images)
+            within = None if on_part is None else _of_frame(at, total, on_part)
+            return self.segment(prepared, images, total if scores else 0, within)
+
+        return together([segmented(at) for at in range(total)])
+
+    def segment(
+        self,
+        prepared: PreparedImage,
+        images: Sequence[Path],
+        frames: int = 0,
+        on_part: OnPart | None = None,
+    ) -> Segmented:
         """Class indices, and on demand probabilities of all classes.
 
         Args:
             prepared: the image.
             images: its files.
             frames: so many such images there must be the memory for, with their probabilities; 0: without them.
+            on_part: told how much of it is computed.
 
         Raises:
             MemoryShortage: there is not the memory for the CRF or the probabilities.
@@ -222,9 +243,15 @@ class SegmentingNetwork:
         if frames:
             self._require_memory_for_scores(prepared, images, frames)
         slabs = self.slabs(prepared.image, prepared.air)
+        slabs = slabs if on_part is None else slabs.told(on_part)
         refined = self.refined(slabs, prepared, self.crf, images)
         if not frames:
             return Segmented(prepared.geometry.restore(refined))
         whole = refined.whole() if isinstance(refined, Slabs) else refined
         restored = np.stack(list(prepared.geometry.restore_scores(whole)))
         return Segmented(labels_of(restored, self.task.written), np.moveaxis(restored, 0, -1))
+
+
+def _of_frame(at: int, total: int, on_part: OnPart) -> OnPart:
+    """Tells the share of a cine from that of one of its frames."""
+    return lambda share: on_part((at + share) / total)
