@@ -167,6 +167,25 @@ def test_pictures_of_one_stem_are_told_apart_by_the_part_of_the_table(write: Wri
     assert any("(line 2, '0') may name several pictures" in str(error) for error in errors)
 
 
+def test_paths_within_a_folder_around_the_dataset_name_pictures(write: Write) -> None:
+    """As CheXpert has them, where all files have the same names."""
+    names = [f"train/patient{n:05d}/study1/view1_frontal.jpg" for n in range(PICTURES)]
+    rows = (f"CheXpert-v1.0-small/{name},{'ab'[n % 2]}" for n, name in enumerate(names))
+    data = opened(write(names, **{"train.csv": lines("Path,label", rows)}))
+    assert {record.name: record.label for record in data.records} == {n: i % 2 for i, n in enumerate(names)}
+
+
+def test_a_table_without_names_of_its_columns_is_refused(write: Write) -> None:
+    rows = [f"{n}.png,{'ab'[n % 2]}" for n in range(PICTURES)]
+    root = write([f"all/{n}.png" for n in range(PICTURES)], **{"about.csv": lines(rows[0], rows[1:])})
+    with pytest.raises(
+        DatasetError, match=r"begins with the picture 0\.png.*first line, for example file,label"
+    ):
+        open_any(root)
+    (root / "about.csv").write_text(lines("file,label", rows))
+    assert len(opened(root).records) == PICTURES
+
+
 def test_tables_of_the_parts_are_one(write: Write) -> None:
     root = write(
         [f"images/{n}.png" for n in range(PICTURES)],
@@ -200,6 +219,26 @@ def test_columns_that_may_both_be_meant_are_refused_until_a_description_says_whi
     assert told(opened(root))["11.png"] == "night"
     (root / "dataset.json").unlink()
     assert open_any(root, format="images").format == "images"
+
+
+@pytest.mark.parametrize("heads", [("file,place,light",) * 2, ("file,class,light", "id,species,light")])
+def test_what_is_said_of_several_tables_can_be_written_into_a_description(
+    write: Write, heads: tuple[str, str]
+) -> None:
+    """Tables of the parts with the same columns, and tables of which each may tell the classes."""
+    rows = [f"{n}.png,{'xy'[n % 2]},{'dn'[n // 3 % 2]}" for n in range(PICTURES)]
+    halves = (rows[:6], rows[6:])
+    root = write(
+        [f"all/{n}.png" for n in range(PICTURES)],
+        **{
+            f"lists__{name}.csv": lines(head, half)
+            for name, head, half in zip("ab", heads, halves, strict=True)
+        },
+    )
+    with pytest.raises(DatasetError, match="which table and which columns are meant") as caught:
+        open_any(root)
+    (root / "dataset.json").write_text(str(caught.value).partition("for example ")[2].partition("}")[0] + "}")
+    assert opened(root).classes == ("x", "y")
 
 
 @pytest.mark.parametrize(

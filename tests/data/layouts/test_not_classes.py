@@ -127,6 +127,13 @@ def test_pictures_beside_the_parts_are_told(build: Build) -> None:
     assert told[0].startswith("more/more_0.png lies in a folder beside the parts")
 
 
+def test_pictures_of_a_part_that_are_not_sorted_are_no_class(build: Build) -> None:
+    """As Tiny ImageNet has its validation part."""
+    root = build("train/cat", "train/dog", "val/images")
+    (error,) = inspect_any(open_any(root)).errors
+    assert "sort the pictures into folders of their classes" in str(error)
+
+
 def test_one_folder_of_class_folders_is_named(build: Build) -> None:
     root = build("pets/cat", "pets/dog")
     (error,) = [one for one in inspect_any(open_any(root)).errors if one.kind == "one-class"]

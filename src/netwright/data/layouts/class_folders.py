@@ -10,7 +10,7 @@ from netwright.data.images.dataset import Depth, ImageSet, Label, Record
 from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names, is_picture, read_head
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION
-from netwright.data.layouts.part_names import PARTS, part_in
+from netwright.data.layouts.part_names import PARTS, is_contents, part_in
 from netwright.data.parallel import many_in_order
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -279,7 +279,10 @@ def _unknown_class(folder: Path, classes: Sequence[str]) -> Problem:
         "is a class that training lacks",
         expected=f"the classes of the training part ({named})",
         found=folder.name,
-        advice="Nobody can learn what is never shown: add pictures of it to training, or remove the folder. Look "
+        advice="The name says what lies in it, and is no class: sort the pictures into folders of their classes, as a "
+        "table or list may tell them; or move the folder elsewhere."
+        if is_contents(folder.name)
+        else "Nobody can learn what is never shown: add pictures of it to training, or remove the folder. Look "
         "whether the name is spelled alike.",
         kind="unknown-class",
     )

@@ -54,16 +54,19 @@ class Pictures:
         return found
 
     def called(self, value: str, part: Part | None = None) -> list[str]:
-        """The pictures that a value of a table may mean: by path within the folder, by file name, or by stem.
+        """The pictures that a value of a table may mean: by path within the folder (or within one around it), by file
+        name, or by stem.
 
         Args:
             value: of the table.
             part: of the table; of several pictures, those in folders of it are meant.
         """
         value = value.replace("\\", "/")
-        if value in self.paths:
-            return [value]
-        file = value.rpartition("/")[2]
+        folders = value.split("/")
+        for first in range(len(folders)):
+            if (path := "/".join(folders[first:])) in self.paths:
+                return [path]
+        file = folders[-1]
         found = self._by_name.get(file) or self._by_name.get(bare(file)) or []
         within = [name for name in found if part_of_folders(name) == part] if part and len(found) > 1 else []
         return within or found

@@ -122,14 +122,19 @@ def choose(root: Path, pictures: Pictures) -> Columns:
         )
     if len(found) > 1:
         names = enumerate_words([told(root, columns.table) for columns in found])
-        example = _example(found[0].table.paths[0].name, found[0].file, found[0].candidates[0])
+        example = _example(_names(root, found[0].table), found[0].file, found[0].candidates[0])
         raise DatasetError(
             f"{root} has several tables that may tell the classes of its pictures: expected one, found {names}. {_SAY} "
             f"{example}."
         )
     (columns,) = found
+    if pictures.called(columns.file):
+        raise DatasetError(
+            f"{told(root, columns.table)} in {root} begins with the picture {columns.file}: expected the names of its "
+            "columns in the first line, for example file,label. Add such a line."
+        )
     if not columns.labels:
-        example = _example(told(root, columns.table), columns.file, columns.candidates[0])
+        example = _example(_names(root, columns.table), columns.file, columns.candidates[0])
         raise DatasetError(
             f"{told(root, columns.table)} in {root} names the pictures (column {columns.file}), but not clearly their "
             f"classes: expected one column that tells them, such as `label`, found "
@@ -142,13 +147,17 @@ def choose(root: Path, pictures: Pictures) -> Columns:
 _SAY = f"Say in a {DESCRIPTION} which table and which columns are meant, for example"
 
 
-def _example(table: str, file: str, label: str) -> str:
-    return json.dumps({TABLE: table, FILE: file, LABEL: label})
+def _example(tables: Sequence[str], file: str, label: str) -> str:
+    return json.dumps({TABLE: tables if len(tables) > 1 else tables[0], FILE: file, LABEL: label})
+
+
+def _names(root: Path, table: Table) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in table.paths]
 
 
 def told(root: Path, table: Table) -> str:
     """The names of the files of a table within a folder."""
-    return enumerate_words([path.relative_to(root).as_posix() for path in table.paths])
+    return enumerate_words(_names(root, table))
 
 
 def _described(root: Path) -> Mapping[str, Any]:
