@@ -16,10 +16,7 @@ from PIL import Image
 import netwright as package
 from browser import CHROMIUM, Browser, browser
 
-pytestmark = [
-    pytest.mark.slow,  # test_serving.py asks for the page's files and for predictions
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
-]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 RED, BLUE = np.array([230, 75, 53]), np.array([77, 187, 213])
 """The colours of the first two labels."""
 
@@ -96,6 +93,7 @@ def test_a_volume_is_shown_slice_by_slice(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_picture_is_shown_in_colours(
     tab: Browser, serving: Callable[[str], Any], old_runs: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +116,7 @@ def test_a_picture_is_shown_in_colours(
     assert page.complaints() == []
 
 
+@pytest.mark.slow
 def test_classes_are_listed_by_their_probabilities(
     tab: Browser, serving: Callable[[str], Any], old_runs: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +131,7 @@ def test_classes_are_listed_by_their_probabilities(
     ]
 
 
+@pytest.mark.slow
 def test_a_restored_picture_is_shown_beside_it(
     tab: Browser, serving: Callable[[str], Any], old_runs: Path
 ) -> None:
@@ -142,6 +142,7 @@ def test_a_restored_picture_is_shown_beside_it(
     assert page.complaints() == []
 
 
+@pytest.mark.slow
 def test_a_refusal_is_told(tab: Browser, serving: Callable[[str], Any], old_runs: Path) -> None:
     page = shown(tab, serving("segnas7").port, old_runs / "datasets/restored/ramp_3.png", "failed")
     assert "found a file .png" in page.run("document.getElementById('error').textContent")
