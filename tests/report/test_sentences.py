@@ -59,6 +59,17 @@ def test_better_is_said_with_evidence_and_costs() -> None:
     assert len(told) == 2
 
 
+@pytest.mark.parametrize(("seconds", "told_of"), [(214.0, True), (590.0, False)])
+def test_a_default_with_less_training_in_a_race_is_said_to_have_had_less(
+    seconds: float, told_of: bool
+) -> None:
+    mine = replace(SEARCHED, train_seconds=640.0)
+    default = replace(contestant("default", -0.02), train_seconds=seconds)
+    told = verdict_sentences([mine, default], LABELS)[1]
+    assert ("It was trained for 3 m 34 s, the searched network for 11 m" in told) == told_of
+    assert ("--compare full" in told) == told_of
+
+
 def test_worse_is_said_as_worse() -> None:
     other = contestant("large", 0.02, parameters=205_000, milliseconds=5.0)
     told = verdict_sentences([SEARCHED, other], LABELS)

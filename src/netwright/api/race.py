@@ -13,7 +13,6 @@ from netwright.api.sharing import keep_in_step
 from netwright.comparison.contestants import SEARCHED
 from netwright.comparison.default_alone import ALONE, compare_default_alone
 from netwright.comparison.finish import (
-    DEFAULT,
     ENSEMBLE,
     Finish,
     choosing_seconds,
@@ -24,6 +23,7 @@ from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, remove_partial, write_json, write_text
 from netwright.logs.follow import Follower
+from netwright.report.results import DEFAULT
 from netwright.runs.candidates import best_candidate, candidates_of
 from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData

@@ -29,6 +29,7 @@ from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Done, Job, run_jobs
 from netwright.files import PARTIAL, write_json
 from netwright.models.store import describe_trained
+from netwright.report.results import DEFAULT
 from netwright.runs.candidates import TrainedCandidate
 from netwright.runs.data import SearchData
 from netwright.runs.folder import RunFolder
@@ -45,7 +46,6 @@ from netwright.training.outcome import Cost, Status
 from netwright.training.seeding import derive_seed
 from netwright.training.weights import is_readable, save_weights
 
-DEFAULT = "default"
 ENSEMBLE = "ensemble.json"
 """What was chosen in the end and why: members, mirrored views, gains."""
 LARGEST_SHARE = 0.25

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+DEFAULT = "default"
+"""The name of the default that was trained in the same race as what it is compared with."""
+
 
 @dataclass(frozen=True)
 class TrialRow:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from netwright.report import formatting
 from netwright.report.draw.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
-from netwright.report.results import Contestant, SeedTraining, TrialRow
+from netwright.report.results import DEFAULT, Contestant, SeedTraining, TrialRow
 from netwright.report.statistics import PairedComparison
 from netwright.report.summaries import Summary, summarise
 
 SIGNIFICANCE = 0.05
+SHORTER = 0.9
+"""A default that was trained for less than this share of the time of the searched network is told to have been."""
 
 NOT_TESTED = {
     "too_slow": "could not finish an epoch in its share of the time",
@@ -148,6 +150,11 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
         numbers += f", {formatting.parameters(theirs.parameters)}"
     parts = [_difference(other.comparison, metric), *_costs(mine, theirs)]
     told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
+    if theirs.name == DEFAULT and theirs.train_seconds < SHORTER * mine.train_seconds:
+        told += (
+            f" It was trained for {formatting.duration(theirs.train_seconds)}, the searched network for "
+            f"{formatting.duration(mine.train_seconds)}: what it reaches in all the hours, --compare full tells."
+        )
     return f"{told} {_within(searched, other, metric)}" if other.original else told
 
 
