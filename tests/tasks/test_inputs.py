@@ -15,9 +15,10 @@ from PIL import Image
 
 import netwright as package
 from commands import in_this_process
+from dicom_files import write_series
 from netwright.cli import predicting
 from netwright.data.layouts.unlabelled import cases_of_files
-from netwright.errors import DatasetError
+from netwright.errors import DatasetError, StorageError
 
 OLD_RUNS = Path(__file__).resolve().parents[1] / "fixtures" / "old_runs"
 
@@ -103,6 +104,11 @@ def test_pictures_of_several_places_are_restored(folder: Path, tmp_path: Path) -
     assert sorted(file.name for file in written) == ["here.png", "same.png", "there.png"]
     with pytest.raises(DatasetError, match="Two pictures would be restored as"):
         run.predict([folder / "here", folder / "there"], tmp_path / "none")
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (16, 16), 255).save(tmp_path / "masks" / "here.tif")
+    with pytest.raises(StorageError, match=r"masks lies among what is read from .*masks: "):
+        run.predict(pictures[1], tmp_path / "masks", masks=tmp_path / "masks")
+    assert [file.name for file in (tmp_path / "masks").iterdir()] == ["here.tif"]
 
 
 def test_files_that_are_given_by_name_are_grouped_by_their_channels(folder: Path, tmp_path: Path) -> None:
@@ -116,6 +122,11 @@ def test_files_that_are_given_by_name_are_grouped_by_their_channels(folder: Path
     ]
     with pytest.raises(DatasetError, match="lacks channel 1 of case b"):
         cases_of_files(files[1:], 2)
+    write_series(tmp_path / "series", np.zeros((6, 5, 3), np.int16))
+    with pytest.raises(
+        DatasetError, match=r"1\.dcm and .*2\.dcm are slices of one DICOM series: .* Give .*series\."
+    ):
+        cases_of_files(sorted((tmp_path / "series").iterdir()), 1)
     (tmp_path / "text.txt").touch()
     with pytest.raises(DatasetError, match=r"text\.txt contains no images"):
         cases_of_files([*files, tmp_path / "text.txt"], 2)

@@ -9,6 +9,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from netwright.data.io.dicom import is_slice
+from netwright.data.io.dicom_frames import read_head as read_dicom_head
+from netwright.data.io.dicom_frames import series_of
 from netwright.data.io.formats import VOLUME_ENDINGS, files_of, images_of, is_flat, is_volume, volumes_in
 from netwright.data.io.images import PICTURE_ENDINGS, is_picture, read_head
 from netwright.data.io.tiff import is_stack
@@ -92,8 +95,9 @@ def cases_of_files(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
         channels: how many channels the network has.
 
     Raises:
-        DatasetError: a file is no image, or a case lacks a channel.
+        DatasetError: a file is no image, a case lacks a channel, or files are slices of one DICOM series.
     """
+    _require_no_slices(files)
     found: dict[Path, None] = {}
     for file in files:
         if not (images := _files(file)):
@@ -103,6 +107,19 @@ def cases_of_files(files: Sequence[Path], channels: int) -> tuple[Case, ...]:
     volumes = [file for file in found if file not in pictures]
     singly = tuple(Case(stem(file), (file,), None) for file in _single_pages(pictures))
     return (*_grouped(files[0].parent, volumes, channels), *singly)
+
+
+def _require_no_slices(files: Sequence[Path]) -> None:
+    """Refuse slices of one DICOM series, each of which would be an image by itself."""
+    series: dict[str, Path] = {}
+    for file in filter(is_slice, files):
+        with suppress(UnusableFile):  # whoever reads the image tells of it
+            number, _ = series_of(file, read_dicom_head(file))
+            if number and (other := series.setdefault(number, file)) != file:
+                raise DatasetError(
+                    f"{other} and {file} are slices of one DICOM series: expected the folder of the series. Give "
+                    f"{file.parent}."
+                )
 
 
 def _of_patients(path: Path, channels: int, names: Sequence[str]) -> tuple[Case, ...]:

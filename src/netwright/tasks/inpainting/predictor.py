@@ -203,8 +203,9 @@ class Inpainter:
         names = [name for one in found for name in one.names]
         boxes = {name: box for one in found for name, box in _boxes(one.path, one.files, one.names).items()}
         given = None if masks is None else _masks(masks, files, names)
+        read_from = [*given_paths(images), *(() if masks is None else given_paths(masks))]
         beside = [table for one in found for table in _beside(one.path)]
-        read = Reading([*files, *beside, *(given or {}).values()], folders_of(given_paths(images)))
+        read = Reading([*files, *beside, *(given or {}).values()], folders_of(read_from))
         targets = [Path(name).with_suffix(".png").as_posix() for name in names]
         outputs = plan_outputs(
             output, targets, files, read, overwrite=overwrite, what="pictures would be restored"
