@@ -42,7 +42,10 @@ def test_the_defaults_are_those_of_the_recipe_and_else_of_the_classes() -> None:
     assert cells == [
         ["| `preprocessing.pad_value`", "`air`"],  # the class says zero
         ["| `slices.empty`", "`keep`"],
-        ["| `machine.workers`", "one a GPU, else one a core; on Ray as many as the cluster has room for"],
+        [
+            "| `machine.workers`",
+            "one a GPU, else one a core that the container or the job has; on Ray as many as the cluster has room for",
+        ],
     ]
 
 
