@@ -148,7 +148,8 @@ def find_all(names: Sequence[str], seeds: Sequence[int]) -> dict[str, Any]:
         folder = Path(temporary)
         os.environ["NETWRIGHT_CACHE"] = str(folder / "cache")
         with tarfile.open(DATASETS) as tar:
-            tar.extractall(folder / "data", filter="data")
+            tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            tar.extractall(folder / "data")
         return {
             f"{name} {seed}": found_by(name, seed, folder / "data", folder / f"{name}-{seed}")
             for name in names

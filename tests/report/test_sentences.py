@@ -68,6 +68,8 @@ def test_a_default_with_less_training_in_a_race_is_said_to_have_had_less(
     told = verdict_sentences([mine, default], LABELS)[1]
     assert ("It was trained for 3 m 34 s, the searched network for 11 m" in told) == told_of
     assert ("--compare full" in told) == told_of
+    alone = contestant("default-alone", -0.01)
+    assert "--compare full" not in " ".join(verdict_sentences([mine, default, alone], LABELS))
 
 
 def test_worse_is_said_as_worse() -> None:

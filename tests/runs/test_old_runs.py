@@ -9,7 +9,6 @@ import json
 import math
 import re
 import shutil
-import tarfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import archives
 import netwright as package
 from netwright.spaces import make_space
 from netwright.supernet.snapshots import read_snapshots
@@ -73,8 +73,7 @@ def old_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
 
 
 def unpack(name: str, folder: Path) -> None:
-    with tarfile.open(OLD_RUNS / f"{name}.tar.xz") as tar:
-        tar.extractall(folder, filter="data")
+    archives.unpack(OLD_RUNS / f"{name}.tar.xz", folder)
 
 
 def expected(name: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ import pytest
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
+from archives import unpack
 from netwright.serving.prediction import Model, describe
 from netwright.serving.server import listening_socket, make_server
 from netwright.serving.service import Service
@@ -102,8 +102,7 @@ def old_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with each of `RUNS`, and their ``datasets``."""
     folder = tmp_path_factory.mktemp("old")
     for name in ("datasets", *RUNS):
-        with tarfile.open(OLD_RUNS / f"{name}.tar.xz") as tar:
-            tar.extractall(folder / name, filter="data")
+        unpack(OLD_RUNS / f"{name}.tar.xz", folder / name)
     file = folder / "marl" / "run.yaml"  # it names the folder of its network's code
     file.write_text(file.read_text().replace("/tmp/old-runs/data", str(folder / "datasets")))
     return folder

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 
 import netwright as package
+from archives import unpack
 from commands import in_this_process
 from dicom_files import write_series
 from netwright.cli import predicting
@@ -28,8 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of volumes, of classes and of pictures to restore; and ``here`` and ``there``, each with images."""
     folder = tmp_path_factory.mktemp("several")
     for name in ("datasets", "segnas7", "marl-vgg16", "pdas-inpainting"):
-        with tarfile.open(OLD_RUNS / f"{name}.tar.xz") as tar:
-            tar.extractall(folder / name, filter="data")
+        unpack(OLD_RUNS / f"{name}.tar.xz", folder / name)
     scans = sorted((folder / "datasets" / "volumes" / "imagesTr").glob("*.nii.gz"))
     for home, chosen in (("here", scans[:2]), ("there", scans[2:4])):
         (folder / home).mkdir()

@@ -36,7 +36,7 @@ from netwright.comparison.finalists import (
     network_of,
 )
 from netwright.comparison.kept_outputs import KeptOutputs, find_outputs, keep_outputs, mean_outputs
-from netwright.comparison.mirrored_views import Viewed, Views, choose_views
+from netwright.comparison.mirrored_views import NO_TIME, Viewed, Views, choose_views
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError, StorageError, concerns_all
 from netwright.execution import heartbeat
@@ -121,9 +121,13 @@ class _Choosing:
         if views.axes or sum(map(bool, chosen.counts)) > 1:
             broken = job.settings.objective.violation(self._problem.metrics(views.rows), cost)
             if broken is not None:  # the costs of the members were added up, and are now measured together
-                chosen = replace(chosen, counts=chosen.single, reason=f"measured together, {broken}")
+                single = chosen.counts if sum(map(bool, chosen.counts)) == 1 else None
+                instead = (
+                    single or self._default() or chosen.single
+                )  # the last was not compared with the default
+                chosen = replace(chosen, counts=instead, reason=f"measured together, {broken}")
                 tried = tuple({**view, "taken": False, "reason": broken} for view in views.tried)
-                views = Views((), self._rows_of(chosen.single), tried)
+                views = Views((), self._rows_of(instead, in_time=False), tried)
                 network = self._network(chosen.counts, ())
                 cost = measured_cost(network, self._problem.task, job.protocol, self._device)
         self._save(network, chosen.counts, views.axes)
@@ -240,7 +244,13 @@ class _Choosing:
         views, default = self._views(chosen.counts), self._default()
         if default is None or reduced(chosen.counts) == default:
             return chosen, views
-        others = self._default_views = self._views(default)
+        others = self._views(default)
+        if any(one["reason"] == NO_TIME for one in others.tried):
+            # The one is not judged mirrored where there was no time for the other.
+            views, others = (
+                Views((), self._rows_of(some), others.tried) for some in (chosen.counts, default)
+            )
+        self._default_views = others
         gain = compare(partial(self._value, default), views.rows, others.rows, self._units(), self._job.rule)
         if gain.proven or not (views.axes or others.axes):
             return chosen, views
@@ -381,10 +391,14 @@ class _Choosing:
         views, default = self._default_views, self._default()
         if views is None or default is None or reduced(chosen.counts) == default:
             return None
+        network, task = self._network(default, views.axes), self._problem.task
         return {
             "mirror_axes": list(views.axes),
             "metrics": dict(self._problem.metrics(views.rows)),
-            "cost": self._cost(default, 2 ** len(views.axes)),
+            "cost": {
+                **self._cost(default, 2 ** len(views.axes)),
+                **measured_cost(network, task, self._job.protocol, self._device),
+            },
         }
 
     def _reward_of(self, counts: Counts) -> float | None:

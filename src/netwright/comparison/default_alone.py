@@ -19,12 +19,14 @@ from netwright.comparison.finish import REPORT_SECONDS, choosing_seconds, test_s
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, is_done, results_of, store_result
 from netwright.data.open import open_prepared_once
+from netwright.errors import RunError
 from netwright.execution import heartbeat
 from netwright.execution.base import Executor
 from netwright.execution.resources import devices
 from netwright.execution.run_jobs import Job, run_jobs
 from netwright.files import read_json
 from netwright.models.store import describe_trained
+from netwright.report.results import DEFAULT_ALONE
 from netwright.runs.data import RunData
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import RESULT
@@ -40,7 +42,7 @@ from netwright.training.files import LOG
 from netwright.training.outcome import Outcome, Status
 from netwright.training.seeding import derive_seed
 
-ALONE = "default-alone"
+ALONE = DEFAULT_ALONE
 
 
 def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
@@ -132,7 +134,7 @@ class AloneJob:
 def run_alone(job: AloneJob) -> dict[str, Any]:
     """Trains the default, takes mirrored views as the end of a search does, and tests it, in a worker.
 
-    Returns what `netwright.comparison.retrain.run_contestant` does, and ``mirror_axes``.
+    Returns what `netwright.comparison.retrain.run_contestant` does, and ``mirror_axes``, where these could be chosen.
     """
     candidate = job.contestant.candidate
     with heartbeat.watched(candidate.settings.machine.hang_seconds):
@@ -142,19 +144,21 @@ def run_alone(job: AloneJob) -> dict[str, Any]:
     if outcome.status != Status.COMPLETE:
         return {"outcome": outcome.to_dict(), "scores": {}}
     finalist = Finalist(ALONE, candidate.folder, candidate.choice, None, 0.0, asdict(outcome.cost))
-    choice = choose_ensemble(
-        EnsembleJob(
-            settings=candidate.settings,
-            prepared=candidate.prepared,
-            validation=candidate.validation,
-            finalists=(finalist,),
-            protocol=candidate.protocol,
-            folder=candidate.folder,
-            seconds=job.choosing_seconds,
-            mirror_axes=TASKS[prepared.task].mirror_axes,
-            groups=job.groups,
-        )
+    choosing = EnsembleJob(
+        settings=candidate.settings,
+        prepared=candidate.prepared,
+        validation=candidate.validation,
+        finalists=(finalist,),
+        protocol=candidate.protocol,
+        folder=candidate.folder,
+        seconds=job.choosing_seconds,
+        mirror_axes=TASKS[prepared.task].mirror_axes,
+        groups=job.groups,
     )
+    try:
+        choice = choose_ensemble(choosing)
+    except RunError:  # then it is tested as it was trained
+        return {"outcome": outcome.to_dict(), **results_of(finished(candidate), job.contestant)}
     drop_outputs(candidate.folder)
     outcome = replace(outcome, metrics=choice["metrics"], cost=with_known(outcome.cost, choice["cost"]))
     results = results_of(finished(candidate), job.contestant)

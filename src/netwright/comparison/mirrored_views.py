@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from netwright.comparison.ensemble import Gain, Rows, Rule, compare, words
 
 Axes = tuple[int, ...]
+NO_TIME = "no time"
+"""Why a view was not tried."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def _tried(
         return {**told, "reason": "the limits do not allow it"}
     rows = known.mirrored(axes)
     if rows is None:
-        return {**told, "reason": "no time"}
+        return {**told, "reason": NO_TIME}
     gain = compare(lambda some: known.value(some, 1), rows, views.rows, units, rule)
     gains[axis] = gain, rows
     return {**told, "gain": asdict(gain.comparison), "reason": words(gain)}

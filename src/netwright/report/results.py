@@ -9,6 +9,8 @@ from typing import Any
 
 DEFAULT = "default"
 """The name of the default that was trained in the same race as what it is compared with."""
+DEFAULT_ALONE = "default-alone"
+"""The name of the default that was trained alone for as long as all of a search took."""
 
 
 @dataclass(frozen=True)

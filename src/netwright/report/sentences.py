@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from netwright.report import formatting
 from netwright.report.draw.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
-from netwright.report.results import DEFAULT, Contestant, SeedTraining, TrialRow
+from netwright.report.results import DEFAULT, DEFAULT_ALONE, Contestant, SeedTraining, TrialRow
 from netwright.report.statistics import PairedComparison
 from netwright.report.summaries import Summary, summarise
 
 SIGNIFICANCE = 0.05
 SHORTER = 0.9
 """A default that was trained for less than this share of the time of the searched network is told to have been."""
+NOT_ALONE = ": what it reaches in all the hours, --compare full tells"
 
 NOT_TESTED = {
     "too_slow": "could not finish an epoch in its share of the time",
@@ -58,7 +59,8 @@ def sentences(summaries: Sequence[Summary], metric: Metric) -> tuple[str, ...]:
     others = [s for s in summaries if not s.searched]
     told = [_searched_sentence(searched, metric)]
     if searched is not None and searched.tested:
-        told += [_against(searched, s, metric) for s in others if s.tested]
+        alone = any(s.contestant.name == DEFAULT_ALONE for s in others)
+        told += [_against(searched, s, metric, beside_alone=alone) for s in others if s.tested]
     elif any(s.tested for s in others):
         told.append(
             f"Tested without it: {formatting.names([_score(s, metric) for s in others if s.tested])}."
@@ -143,7 +145,8 @@ def _why(training: SeedTraining) -> str:
     return "the first" if training.validation is None else "the best on the validation cases"
 
 
-def _against(searched: Summary, other: Summary, metric: Metric) -> str:
+def _against(searched: Summary, other: Summary, metric: Metric, *, beside_alone: bool) -> str:
+    """A comparison. ``beside_alone``: whether the default was trained alone for all the hours, too."""
     mine, theirs = searched.contestant, other.contestant
     numbers = metric.value(other.overall.mean)
     if theirs.parameters:
@@ -153,7 +156,7 @@ def _against(searched: Summary, other: Summary, metric: Metric) -> str:
     if theirs.name == DEFAULT and theirs.train_seconds < SHORTER * mine.train_seconds:
         told += (
             f" It was trained for {formatting.duration(theirs.train_seconds)}, the searched network for "
-            f"{formatting.duration(mine.train_seconds)}: what it reaches in all the hours, --compare full tells."
+            f"{formatting.duration(mine.train_seconds)}{NOT_ALONE * (not beside_alone)}."
         )
     return f"{told} {_within(searched, other, metric)}" if other.original else told
 

@@ -204,26 +204,32 @@ def paired_comparison(
 def p_value_of_best(differences: NDArray[np.float64], seed: int = 0) -> float:
     """One-sided p-value of the first of several mean differences, where the first was chosen among them.
 
-    The share of sign patterns, the same for all, with which the greatest mean difference of all is at least as large as
-    the first one (P. Westfall and S. Young: "Resampling-Based Multiple Testing", 1993, the test of the maximum).
+    The share of sign patterns, the same for all, with which the greatest of all mean differences is at least as large
+    as the first one (P. Westfall and S. Young: "Resampling-Based Multiple Testing", 1993, the test of the maximum).
+    Each is in units of its own root mean square, so that one which is clearly worse does not hide the first.
 
     Args:
-        differences: from one network to each of several others, shape (others, cases). Cases with a NaN are dropped.
+        differences: from one network to each of several others, shape (others, cases). Cases in which the first is NaN
+            are dropped; a NaN of another is no difference.
         seed: for the sign patterns.
 
     >>> p_value_of_best(np.array([[0.2, 0.1, 0.3, 0.1]]))
     0.0625
+    >>> p_value_of_best(np.array([[0.2, 0.1, 0.3, 0.1], [-5.0, -8.0, -1.0, -9.0]]))
+    0.0625
     """
-    kept = differences[:, ~np.isnan(differences).any(axis=0)]
-    cases = kept.shape[1]
-    threshold = float(kept[0].sum()) - 1e-9 * float(np.abs(kept[0]).sum())
+    kept = np.nan_to_num(differences[:, ~np.isnan(differences[0])])
+    sizes = np.sqrt((kept**2).sum(axis=1, keepdims=True))
+    scaled = kept / np.where(sizes > 0, sizes, 1.0)
+    cases = scaled.shape[1]
+    threshold = float(scaled[0].sum()) - 1e-9 * float(np.abs(scaled[0]).sum())
     if cases <= EXACT_LIMIT:
         patterns = np.arange(2**cases)[:, None] >> np.arange(cases) & 1
-        return float(np.mean(((2 * patterns - 1) @ kept.T).max(axis=1) >= threshold))
+        return float(np.mean(((2 * patterns - 1) @ scaled.T).max(axis=1) >= threshold))
     generator, extreme = np.random.default_rng(seed), 0
     for rows in _chunks(SIGN_PATTERNS, cases):
         signs = 2 * generator.integers(0, 2, (rows, cases), dtype=np.int8) - 1
-        extreme += int(np.count_nonzero((signs @ kept.T).max(axis=1) >= threshold))
+        extreme += int(np.count_nonzero((signs @ scaled.T).max(axis=1) >= threshold))
     return (extreme + 1) / (SIGN_PATTERNS + 1)  # as in `_sign_flip_p_value`
 
 

@@ -320,7 +320,9 @@ class MultiFidelitySearch:
     def _job(self, part: _Part, device: str) -> CandidateJob:
         settings = self._settings
         # A driver or worker that is gone may have left a checkpoint of the part itself, from which it goes on.
-        part.before = max(part.before, seconds_in(self._folder.trial(part.trial.number) / CHECKPOINT))
+        own = seconds_in(self._folder.trial(part.trial.number) / CHECKPOINT)
+        if own > part.before:
+            part.before, part.begun = own, self._clock.spent()
         # What was lost in waiting, building and retries shortens a part: the race ends on time.
         until = max(part.before + 1.0, min(part.until, part.before + self._remaining() - self._beside))
         protocol = protocol_of(settings, self._space, part.choice)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 import netwright as package
+from archives import unpack
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import ExportError, StorageError
 from netwright.models.export.base import Exportable
@@ -76,8 +76,7 @@ def save(path: Path, axes: str, spacing: tuple[float, ...], seed: int, level: fl
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name in ("segnas7", "policy-gradient"):
-        with tarfile.open(OLD_RUNS / f"{name}.tar.xz") as tar:
-            tar.extractall(folder / name, filter="data")
+        unpack(OLD_RUNS / f"{name}.tar.xz", folder / name)
     return folder
 
 

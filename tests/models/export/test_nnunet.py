@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import nn
 
 import netwright as package
+from archives import unpack
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import ExportError
 from netwright.models.export.base import Exportable
@@ -116,8 +116,7 @@ def test_what_nnunet_cannot_have_is_refused(changes: dict[str, Any], told: str) 
 @pytest.mark.skipif(PYTHON is None, reason="NETWRIGHT_NNUNET_PYTHON names no Python with nnunetv2")
 def test_the_real_package_predicts_and_trains(tmp_path: Path) -> None:
     for name in ("segnas7", "datasets"):
-        with tarfile.open(FIXTURES / "old_runs" / f"{name}.tar.xz") as tar:
-            tar.extractall(tmp_path / name, filter="data")
+        unpack(FIXTURES / "old_runs" / f"{name}.tar.xz", tmp_path / name)
     opened = package.open_run(tmp_path / "segnas7")
     images, labels = (tmp_path / "datasets" / "volumes" / part for part in ("imagesTr", "labelsTr"))
     exported = opened.export(tmp_path / "exported", format="nnunet")

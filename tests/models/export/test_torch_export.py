@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import netwright as package
+from archives import unpack
 from commands import in_this_process
 from netwright.api.networks import export_data
 from netwright.errors import ExportError, RunError, SettingsError, StorageError
@@ -59,8 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs unpacked, their exports, and what a process without netwright read in these and computed with them."""
     folder = tmp_path_factory.mktemp("exports")
     for name in ("datasets", *RUNS.values()):
-        with tarfile.open(OLD_RUNS / f"{name}.tar.xz") as tar:
-            tar.extractall(folder / name, filter="data")
+        unpack(OLD_RUNS / f"{name}.tar.xz", folder / name)
     for kind, name in RUNS.items():
         file = folder / name / "run.yaml"
         file.write_text(file.read_text().replace(MADE_IN, str(folder / "datasets")))
