@@ -70,6 +70,10 @@ class RayCluster:
         self._nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
+    def notice(self) -> None:
+        """Wait until the head knows of every node that was taken down."""
+        self._cluster.wait_for_nodes()
+
     def kill_head(self) -> None:
         """Take the head down without warning. The nodes remain, until they notice it."""
         self._cluster.remove_node(self._cluster.head_node, allow_graceful=False)

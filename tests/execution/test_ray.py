@@ -249,6 +249,7 @@ def test_a_search_without_a_gpu_on_a_cluster_with_gpus_is_told_what_to_do(
         done = netwright("search", dataset, "--trials", 1, *there, "-o", tmp_path / "run")
     finally:
         cluster.kill(node)
+        cluster.notice()  # else whoever comes next is told of its GPU
     assert done.returncode == 2
     assert "none that PyTorch can use" in done.stderr
     assert "--gpus-per-trial 0" in done.stderr
