@@ -179,7 +179,7 @@ def test_a_table_without_names_of_its_columns_is_refused(write: Write) -> None:
     rows = [f"{n}.png,{'ab'[n % 2]}" for n in range(PICTURES)]
     root = write([f"all/{n}.png" for n in range(PICTURES)], **{"about.csv": lines(rows[0], rows[1:])})
     with pytest.raises(
-        DatasetError, match=r"begins with the picture 0\.png.*first line, for example file,label"
+        DatasetError, match=r"begins with the picture 0\.png.*first line, for example image,label"
     ):
         open_any(root)
     (root / "about.csv").write_text(lines("file,label", rows))
@@ -319,3 +319,48 @@ def test_folders_of_classes_stay_classes_unless_a_table_contradicts_them(write: 
         recognise(root)
     assert told(open_any(root, format="class-table"))["11.png"] == "b"  # type: ignore[arg-type]
     assert told(open_any(root, format="image-folder"))["11.png"] == "dog"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("other", "found"), [("", "''"), ("holdout", "'holdout'")])
+def test_a_column_of_parts_with_something_else_is_refused(write: Write, other: str, found: str) -> None:
+    """Else its test pictures would be trained on, without a word."""
+    split = ["train"] * 8 + ["test"] * 3 + [other]
+    rows = (f"{n}.png,{'ab'[n % 2]},{part}" for n, part in enumerate(split))
+    root = write([f"all/{n}.png" for n in range(PICTURES)], **{"about.csv": lines("image,kind,split", rows)})
+    with pytest.raises(DatasetError, match=rf"\(line 13\) has the split {found}: expected one of train"):
+        open_any(root)
+
+
+def test_a_table_is_found_whose_first_rows_name_pictures_that_are_elsewhere(write: Write) -> None:
+    """As where one archive of several was downloaded; and names that differ in small and capital letters are one."""
+    rows = [f"gone_{n}.png,a" for n in range(300)] + [f"P{n}.PNG,{'ab'[n % 2]}" for n in range(PICTURES)]
+    data = opened(
+        write([f"all/p{n}.png" for n in range(PICTURES)], **{"about.csv": lines("image,kind", rows)})
+    )
+    assert told(data) == {f"p{n}.png": "ab"[n % 2] for n in range(PICTURES)}
+
+
+@pytest.mark.parametrize(("errors", "refused"), [(1, False), (12, True)])
+def test_folders_of_classes_beside_a_table_that_tells_others_of_a_few(
+    write: Write, errors: int, refused: bool
+) -> None:
+    kinds = [("normal", "sick")[n % 2] for n in range(40)]
+    rows = (
+        f"{n}.png,{kind if n >= errors else 'normal sick'.replace(kind, '').strip()}"
+        for n, kind in enumerate(kinds)
+    )
+    root = write(
+        [f"{kind}/{n}.png" for n, kind in enumerate(kinds)], **{"about.csv": lines("image,target", rows)}
+    )
+    if refused:
+        with pytest.raises(DatasetError, match=r"another than that of most for 12 of 40 pictures"):
+            open_any(root)
+    else:
+        assert open_any(root).format == "image-folder"
+
+
+def test_kinds_of_parts_that_lie_in_two_parts_are_classes(write: Write) -> None:
+    root = write(
+        [f"{part}/part_{kind}/{n}.png" for part in ("train", "test") for kind in (1, 2) for n in range(4)]
+    )
+    assert open_any(root).format == "image-folder"

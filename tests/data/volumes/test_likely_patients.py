@@ -81,6 +81,9 @@ def test_cases_of_a_patient_are_told(names: Sequence[str], first: str) -> None:
         numbered("{}"),
         [f"{n * 2654435761 % 2**32:08x}" for n in range(300)],
         ["only_1"],
+        [f"CT1_2019010{n}" for n in range(1, 9)],
+        [f"T1_week{n}" for n in range(8)],
+        [f"study1_scan{n}" for n in range(8)],
     ],
 )
 def test_names_that_only_count_are_not(names: Sequence[str]) -> None:

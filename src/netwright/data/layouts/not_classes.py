@@ -34,9 +34,14 @@ def refuse_no_classes(root: Path) -> None:
         DatasetError: they are pieces of one set (``images_001``), or one is called after what lies in it (``images``),
             or a table has several classes in one of them.
     """
-    home = parts_of(root).get("train", root)
+    parts = parts_of(root)
+    home = parts.get("train", root)
     folders = [folder for folder in folders_in(home) if first_picture(folder)]
-    if folders and all(is_piece(folder.name) for folder in folders):
+    elsewhere = {one.name for part in parts.values() if part != home for one in folders_in(part)}
+    alike = elsewhere & {
+        folder.name for folder in folders
+    }  # as classes are, and pieces of an archive are not
+    if folders and not alike and all(is_piece(folder.name) for folder in folders):
         raise DatasetError(
             f"{home} has the folders {_named(folders)}, which are pieces of one set by their names: expected a folder "
             f"for each class. {_TABLE} {_IF_NOT}"

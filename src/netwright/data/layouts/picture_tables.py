@@ -22,7 +22,7 @@ _OURS = ("boxes.csv", "predictions.csv")
 _SUBMISSION = re.compile(r".*submission.*", re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
 _FOLDERS = 20
-_PEEKED = 50
+_PEEKED = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,18 @@ class Pictures:
                 found[key].append(name)
         return found
 
+    @cached_property
+    def _by_small_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in self.paths:
+            found[bare(name.rpartition("/")[2]).casefold()].append(name)
+        return found
+
+    def _in_other_case(self, file: str) -> list[str]:
+        """The picture with a name that differs in small and capital letters alone, if it is the only one."""
+        found = self._by_small_name.get(bare(file).casefold(), [])
+        return found if len(found) == 1 else []
+
     def called(self, value: str, part: Part | None = None) -> list[str]:
         """The pictures that a value of a table may mean: by path within the folder (or within one around it), by file
         name, or by stem.
@@ -67,7 +79,7 @@ class Pictures:
             if (path := "/".join(folders[first:])) in self.paths:
                 return [path]
         file = folders[-1]
-        found = self._by_name.get(file) or self._by_name.get(bare(file)) or []
+        found = self._by_name.get(file) or self._by_name.get(bare(file)) or self._in_other_case(file)
         within = [name for name in found if part_of_folders(name) == part] if part and len(found) > 1 else []
         return within or found
 
@@ -140,7 +152,7 @@ def tables_that_name(pictures: Pictures, paths: Sequence[Path]) -> list[Table]:
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     with (
-        reading(path, "a table in UTF-8", "Save it again as CSV."),
+        reading(path, "a table in UTF-8", "Save it again as CSV in UTF-8."),
         path.open(encoding="utf-8-sig", newline="") as file,
     ):
         first = file.readline()

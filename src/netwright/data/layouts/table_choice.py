@@ -131,7 +131,7 @@ def choose(root: Path, pictures: Pictures) -> Columns:
     if pictures.called(columns.file):
         raise DatasetError(
             f"{told(root, columns.table)} in {root} begins with the picture {columns.file}: expected the names of its "
-            "columns in the first line, for example file,label. Add such a line."
+            "columns in the first line, for example image,label. Add such a line."
         )
     if not columns.labels:
         example = _example(_names(root, columns.table), columns.file, columns.candidates[0])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from netwright.data.layouts.part_names import PARTS
 from netwright.data.layouts.picture_tables import Pictures, Table, part_of_table
+from netwright.errors import DatasetError
 
 SEPARATOR = "|"
 """Between the labels of a picture that has several, as in NIH's chest X-rays."""
@@ -157,15 +158,21 @@ def groups_of(columns: Columns) -> str | None:
 
 
 def part_column(columns: Columns) -> str | None:
-    """The column that says the parts, where every value of it names one."""
-    rows = [row for _, _, row in columns.table.rows]
-    return next(
-        (
-            name
-            for name in columns.table.head
-            if plain(name) in _PART_NAMES
-            and name not in columns.labels
-            and all(row.get(name, "").lower() in PARTS for row in rows)
-        ),
-        None,
-    )
+    """The column that says the parts: of those called so, the first with values that name parts.
+
+    Raises:
+        DatasetError: some of its values name a part, and others do not: these pictures might be trained and tested on.
+    """
+    for name in columns.table.head:
+        if plain(name) not in _PART_NAMES or name in columns.labels:
+            continue
+        others = [one for one in columns.table.rows if one[2].get(name, "").lower() not in PARTS]
+        if others and len(others) < len(columns.table.rows):
+            path, line, row = others[0]
+            raise DatasetError(
+                f"{path} (line {line}) has the {name} {row.get(name, '')!r}: expected one of {', '.join(PARTS)}, as in "
+                "other rows. Correct it, or give the column another name."
+            )
+        if not others:
+            return name
+    return None

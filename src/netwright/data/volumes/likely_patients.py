@@ -78,7 +78,7 @@ def _alike(cases: Sequence[Case]) -> Mapping[str, list[Case]]:
         if match and not _PLACE.fullmatch(match["stem"]):
             ends.setdefault(match["stem"], {})[match["end"] or match["letter"]] = case
     several = {stem: own for stem, own in ends.items() if len(own) + (stem in bare) > 1}
-    if not several:
+    if not several or len(ends) == 1:  # what all cases begin with is no patient
         return {}
     counted = all(_SCAN.fullmatch(end) for own in several.values() for end in own)
     different = {end.casefold() for own in ends.values() for end in own}
