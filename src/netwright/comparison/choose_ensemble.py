@@ -103,16 +103,14 @@ class _Choosing:
         self._rows: dict[Counts, Rows] = {}
         self._tried: list[_Tried] = []
         self._left_out: list[dict[str, str]] = []
-        self._default_views: Views | None = None
 
     def run(self) -> dict[str, Any]:
         job = self._job
         self._try_finalists()
         rule = self._affordable()
         library = Library(len(self._tried), self._rows_of, self._value, self._allowed)
-        chosen, views = self._or_default_with_views(
-            self._or_default(self._selected(library, rule), library, rule)
-        )
+        chosen = self._or_default(self._selected(library, rule), library, rule)
+        chosen, views, of_default = self._or_default_with_views(chosen)
         network = self._network(chosen.counts, views.axes)
         cost = {
             **self._cost(chosen.counts, 2 ** len(views.axes)),
@@ -121,17 +119,17 @@ class _Choosing:
         if views.axes or sum(map(bool, chosen.counts)) > 1:
             broken = job.settings.objective.violation(self._problem.metrics(views.rows), cost)
             if broken is not None:  # the costs of the members were added up, and are now measured together
-                single = chosen.counts if sum(map(bool, chosen.counts)) == 1 else None
-                instead = (
-                    single or self._default() or chosen.single
-                )  # the last was not compared with the default
+                alone_better = (
+                    sum(map(bool, chosen.counts)) == 1
+                )  # than the default, as no member of an ensemble is
+                instead = chosen.counts if alone_better else self._default() or chosen.single
                 chosen = replace(chosen, counts=instead, reason=f"measured together, {broken}")
                 tried = tuple({**view, "taken": False, "reason": broken} for view in views.tried)
                 views = Views((), self._rows_of(instead, in_time=False), tried)
                 network = self._network(chosen.counts, ())
                 cost = measured_cost(network, self._problem.task, job.protocol, self._device)
         self._save(network, chosen.counts, views.axes)
-        return self._told(chosen, views, cost)
+        return self._told(chosen, views, of_default, cost)
 
     def _try_finalists(self) -> None:
         for finalist in in_order(self._job.finalists):
@@ -239,23 +237,25 @@ class _Choosing:
             chosen = replace(chosen, reason=f"{chosen.reason}; the default could not be compared with it")
         return chosen
 
-    def _or_default_with_views(self, chosen: Selection) -> tuple[Selection, Views]:
-        """The same, each with its mirrored views: a network that was trained without them may gain nothing by them."""
+    def _or_default_with_views(self, chosen: Selection) -> tuple[Selection, Views, Views | None]:
+        """The same, each with its mirrored views: a network that was trained without them may gain nothing by them.
+
+        Returns what is used, its views, and those of the default, where that is not used and was compared.
+        """
         views, default = self._views(chosen.counts), self._default()
         if default is None or reduced(chosen.counts) == default:
-            return chosen, views
+            return chosen, views, None
         others = self._views(default)
         if any(one["reason"] == NO_TIME for one in others.tried):
             # The one is not judged mirrored where there was no time for the other.
             views, others = (
                 Views((), self._rows_of(some), others.tried) for some in (chosen.counts, default)
             )
-        self._default_views = others
         gain = compare(partial(self._value, default), views.rows, others.rows, self._units(), self._job.rule)
         if gain.proven or not (views.axes or others.axes):
-            return chosen, views
+            return chosen, views, others
         reason = f"with mirrored views nothing was better than the default beyond chance ({words(gain)})"
-        return replace(chosen, counts=default, single=default, reason=reason), others
+        return replace(chosen, counts=default, single=default, reason=reason), others, None
 
     def _affordable(self) -> Rule:
         """The rule with as many steps as there is time for. Finalists for which there is no time are left out."""
@@ -349,7 +349,9 @@ class _Choosing:
         describe_trained(job.folder, job.settings, self._prepared, first.choice, first.reference, composition)
         save_weights(network, job.folder / WEIGHTS)
 
-    def _told(self, chosen: Selection, views: Views, cost: dict[str, Any]) -> dict[str, Any]:
+    def _told(
+        self, chosen: Selection, views: Views, of_default: Views | None, cost: dict[str, Any]
+    ) -> dict[str, Any]:
         names = [one.finalist.name for one in self._tried]
         size = len(names)
         members = [
@@ -380,15 +382,15 @@ class _Choosing:
                 "gain": None if gain is None else {**asdict(gain.comparison), "one_sided_p": gain.p_value},
             },
             "mirroring": list(views.tried),
-            "default": self._told_of_default(chosen),
+            "default": self._told_of_default(chosen, of_default),
             "left_out": self._left_out,
             "folder": str(self._job.folder),
             "seconds": time.perf_counter() - self._begun,
         }
 
-    def _told_of_default(self, chosen: Selection) -> dict[str, Any] | None:
+    def _told_of_default(self, chosen: Selection, views: Views | None) -> dict[str, Any] | None:
         """The default as it was compared; None where it is used, or was not compared."""
-        views, default = self._default_views, self._default()
+        default = self._default()
         if views is None or default is None or reduced(chosen.counts) == default:
             return None
         network, task = self._network(default, views.axes), self._problem.task

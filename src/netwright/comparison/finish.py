@@ -342,7 +342,7 @@ def keep_network(
     (folder / WEIGHTS).unlink(missing_ok=True)  # weights are never with the description of others
     used = [(Finalist(source.name, source, choice, None, 0.0), 1.0)]
     describe_trained(folder, settings, prepared, choice, None, composition_of(used, mirror_axes))
-    for name in (CURVES, *[WEIGHTS] * (not mirror_axes)):
+    for name in (CURVES,) if mirror_axes else (CURVES, WEIGHTS):
         if (source / name).exists():
             partial_copy = folder / f"{name}{PARTIAL}"
             shutil.copyfile(source / name, partial_copy)

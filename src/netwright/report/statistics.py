@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -220,17 +220,9 @@ def p_value_of_best(differences: NDArray[np.float64], seed: int = 0) -> float:
     """
     kept = np.nan_to_num(differences[:, ~np.isnan(differences[0])])
     sizes = np.sqrt((kept**2).sum(axis=1, keepdims=True))
-    scaled = kept / np.where(sizes > 0, sizes, 1.0)
-    cases = scaled.shape[1]
-    threshold = float(scaled[0].sum()) - 1e-9 * float(np.abs(scaled[0]).sum())
-    if cases <= EXACT_LIMIT:
-        patterns = np.arange(2**cases)[:, None] >> np.arange(cases) & 1
-        return float(np.mean(((2 * patterns - 1) @ scaled.T).max(axis=1) >= threshold))
-    generator, extreme = np.random.default_rng(seed), 0
-    for rows in _chunks(SIGN_PATTERNS, cases):
-        signs = 2 * generator.integers(0, 2, (rows, cases), dtype=np.int8) - 1
-        extreme += int(np.count_nonzero((signs @ scaled.T).max(axis=1) >= threshold))
-    return (extreme + 1) / (SIGN_PATTERNS + 1)  # as in `_sign_flip_p_value`
+    scaled = (kept / np.where(sizes > 0, sizes, 1.0)).T
+    threshold = float(scaled[:, 0].sum()) - 1e-9 * float(np.abs(scaled[:, 0]).sum())
+    return _share_of_patterns(scaled, lambda sums: sums.max(axis=1), threshold, np.random.default_rng(seed))
 
 
 def _sign_flip_p_value(differences: NDArray[np.float64], generator: np.random.Generator) -> float:
@@ -241,13 +233,31 @@ def _sign_flip_p_value(differences: NDArray[np.float64], generator: np.random.Ge
     if np.ptp(np.abs(differing)) == 0:
         return _mcnemar_p_value(int(np.count_nonzero(differing > 0)), int(differing.size))
     threshold = abs(float(differing.sum())) - 1e-9 * float(np.abs(differing).sum())
-    if differing.size <= EXACT_LIMIT:
-        patterns = np.arange(2**differing.size)[:, None] >> np.arange(differing.size) & 1
-        return float(np.mean(np.abs((2 * patterns - 1) @ differing) >= threshold))
+    return _share_of_patterns(differing, np.abs, threshold, generator)
+
+
+def _share_of_patterns(
+    differences: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    threshold: float,
+    generator: np.random.Generator,
+) -> float:
+    """The share of sign patterns with which a statistic of the sums over cases reaches a threshold.
+
+    Args:
+        differences: shape (cases,) or (cases, networks).
+        statistic: of the sums of many patterns, shape (patterns,) or (patterns, networks); one value a pattern.
+        threshold: to be reached.
+        generator: draws the patterns, where there are too many for all of them.
+    """
+    cases = len(differences)
+    if cases <= EXACT_LIMIT:
+        patterns = np.arange(2**cases)[:, None] >> np.arange(cases) & 1
+        return float(np.mean(statistic((2 * patterns - 1) @ differences) >= threshold))
     extreme = 0
-    for rows in _chunks(SIGN_PATTERNS, differing.size):
-        signs = 2 * generator.integers(0, 2, (rows, differing.size), dtype=np.int8) - 1
-        extreme += int(np.count_nonzero(np.abs(signs @ differing) >= threshold))
+    for rows in _chunks(SIGN_PATTERNS, cases):
+        signs = 2 * generator.integers(0, 2, (rows, cases), dtype=np.int8) - 1
+        extreme += int(np.count_nonzero(statistic(signs @ differences) >= threshold))
     # The observed pattern counts as one of them, so that p is never zero (Phipson and Smyth 2010).
     return (extreme + 1) / (SIGN_PATTERNS + 1)
 

@@ -20,6 +20,7 @@ from netwright.data.layouts.class_folders import (
 )
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.part_names import PARTS
+from netwright.data.layouts.table_columns import ZERO_OR_ONE
 from netwright.data.similar_names import near
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -37,9 +38,6 @@ LOOKED_FOR = (
     f"a folder of pictures and `{TABLE}`: a column `{FILE}`, a column of 0 and 1 for each label, and if you like "
     f"`{SPLIT}`"
 )
-
-_VALUES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
-"""As people write them, and as tables of real numbers do."""
 
 Entry = tuple[str, tuple[int, ...], Part | None, Path]
 """Name, labels, part and path of a picture."""
@@ -74,7 +72,7 @@ def recognised(root: Path) -> bool:
         return error.problem.kind != NO_FILES and not _has_class_folders(root)
     if (len(table.labels) < 2 or not _names_a_file(root, table)) and _has_class_folders(root):
         return False
-    return any(all(row[label] in _VALUES for label in table.labels) for _, row in table.rows)
+    return any(all(row[label] in ZERO_OR_ONE for label in table.labels) for _, row in table.rows)
 
 
 def _has_class_folders(root: Path) -> bool:
@@ -181,7 +179,7 @@ def _entries(
             problems.append(problem)
             continue
         first[name] = line
-        yield name, tuple(_VALUES[row[label]] for label in table.labels), part, pictures[name]
+        yield name, tuple(ZERO_OR_ONE[row[label]] for label in table.labels), part, pictures[name]
 
 
 def _missing(root: Path, line: int, name: str) -> Problem:
@@ -201,7 +199,7 @@ def _missing(root: Path, line: int, name: str) -> Problem:
 
 
 def _no_label(labels: Sequence[str], line: int, row: Mapping[str, str]) -> Problem | None:
-    wrong = [label for label in labels if row[label] not in _VALUES]
+    wrong = [label for label in labels if row[label] not in ZERO_OR_ONE]
     if not wrong:
         return None
     return _of_row(

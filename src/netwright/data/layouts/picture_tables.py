@@ -23,6 +23,7 @@ _SUBMISSION = re.compile(r".*submission.*", re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
 _FOLDERS = 20
 _PEEKED = 100_000
+"""In so many rows of a table the name of a picture is looked for; the pictures of the first may be elsewhere."""
 
 
 @dataclass(frozen=True)
