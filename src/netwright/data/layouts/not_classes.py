@@ -38,9 +38,8 @@ def refuse_no_classes(root: Path) -> None:
     home = parts.get("train", root)
     folders = [folder for folder in folders_in(home) if first_picture(folder)]
     elsewhere = {one.name for part in parts.values() if part != home for one in folders_in(part)}
-    alike = elsewhere & {
-        folder.name for folder in folders
-    }  # as classes are, and pieces of an archive are not
+    # Folders of one name in several parts are classes, and no pieces of an archive.
+    alike = elsewhere & {folder.name for folder in folders}
     if folders and not alike and all(is_piece(folder.name) for folder in folders):
         raise DatasetError(
             f"{home} has the folders {_named(folders)}, which are pieces of one set by their names: expected a folder "
