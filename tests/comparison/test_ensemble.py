@@ -271,7 +271,7 @@ def taken_beside_the_default(seed: int, better: float, members: int = 8, worse: 
 
 
 def test_the_best_of_many_equals_is_not_taken_for_better_than_the_default() -> None:
-    """The best of eight equal networks is better on its own cases than the default in one of five searches."""
+    """Asked of one pair alone, another network passes for better than the default in nearly a quarter of these."""
     for worse in (0.0, 50.0):
         taken = sum(taken_beside_the_default(seed, better=0.0, worse=worse) for seed in range(200))
         assert taken <= 200 * (0.05 + 0.03)
