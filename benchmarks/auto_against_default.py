@@ -9,8 +9,10 @@ trainings (`hyperband_tpe.py`). All runs of a seed have the same test cases, whi
 all of it, reading the data and the test included. With `--options "--limit parameters<=3e5"` only `auto` has them.
 Two runs are made at once, with `--at-once 1` one, for where only one core is idle.
 
-The interval is a bootstrap over seeds and the cases within a seed. Runs are kept in `--work`: the script goes on where
-it was broken off, a run that was broken off is resumed, and `--seeds` and `--rivals` may grow.
+The interval is a bootstrap over seeds and the cases within a seed. The last columns say how long `auto` trained until
+its best network was as good on the validation cases as the rival's was after `--minutes`, and until it was within 0.002
+of that; – where it never was. Runs are kept in `--work`: the script goes on where it was broken off, a run that was
+broken off is resumed, and `--seeds` and `--rivals` may grow.
 """
 
 from __future__ import annotations
@@ -34,10 +36,12 @@ from netwright.files import write_json
 from netwright.means import mean_known
 from netwright.runs.candidates import candidates_of
 from netwright.runs.results import read_results
+from netwright.runs.trials import TrialRecord
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 AUTO, DEFAULT, HYPERBAND = "auto", "default", "hyperband-tpe"
 RESAMPLES = 10_000
+NOISE = 0.002
 
 
 def searching(arguments: argparse.Namespace, seed: int, way: str) -> subprocess.Popen[bytes] | None:
@@ -109,7 +113,31 @@ def result_of(folder: Path) -> dict[str, Any]:
         "members": len(chosen["members"]),
         "candidates": len(candidates_of(run.trials)),
         "parameters": winner["outcome"]["cost"]["parameters"],
+        "curve": curve_of(run.trials),
     }
+
+
+def curve_of(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
+    """Whenever a network was better than all before it: seconds since the first training began, and its reward."""
+    ended = sorted((t.finished, t.reward) for t in trials if t.finished is not None and t.reward is not None)
+    begun = min(t.started for t in trials if t.started is not None)
+    curve: list[tuple[float, float]] = []
+    for finished, reward in ended:
+        if not curve or reward > curve[-1][1]:
+            curve.append((round(finished - begun, 1), round(reward, 5)))
+    return curve
+
+
+def as_good_after(entry: dict[str, Any], rival: str, minutes: float, within: float) -> str:
+    """Seconds until `auto` was as good as its rival after some minutes; – where it never was, or nobody knows."""
+    if not all("curve" in entry[way] for way in (AUTO, rival)):
+        return "–"
+    goal = max(
+        (reward for seconds, reward in entry[rival]["curve"] if seconds <= 60 * minutes), default=math.inf
+    )
+    return next(
+        (f"{seconds:.0f}" for seconds, reward in entry[AUTO]["curve"] if reward >= goal - within), "–"
+    )
 
 
 def differences(entry: dict[str, Any], rival: str) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -145,6 +173,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--options", default="", help="more options of auto's command")
     parser.add_argument("--rivals", nargs="+", choices=[DEFAULT, HYPERBAND], default=[DEFAULT])
+    parser.add_argument(
+        "--minutes", type=float, default=15.0, help="of the rival that auto is to be as good as"
+    )
     parser.add_argument("--at-once", type=int, default=2, help="how many runs are made at a time")
     parser.add_argument("--to", type=Path, required=True, help="the file of results")
     parser.add_argument("--work", type=Path, default=Path("auto-against-default"), help="where runs are kept")
@@ -152,19 +183,23 @@ def main() -> None:
     entries = json.loads(arguments.to.read_text(encoding="utf-8")) if arguments.to.exists() else []
     run_missing(arguments, entries)
     for rival in arguments.rivals:
-        tell(entries, rival)
+        tell(entries, rival, arguments.minutes)
 
 
-def tell(entries: Sequence[dict[str, Any]], rival: str) -> None:
+def tell(entries: Sequence[dict[str, Any]], rival: str, minutes: float) -> None:
     """Prints `auto` beside a rival, of the seeds for which both are there."""
     entries = [entry for entry in entries if AUTO in entry and rival in entry]
-    print(f"{'seed':>5} {'auto':>8} {rival:>13} {'difference':>11} {'cases':>6} {'begun':>6} {'members':>8}")
+    print(
+        f"{'seed':>5} {'auto':>8} {rival:>13} {'difference':>11} {'cases':>6} {'begun':>6} {'members':>8} "
+        f"{'as good':>8} {'nearly':>7}"
+    )
     for entry in entries:
         means = [mean_known(entry[way]["scores"].values()) for way in (AUTO, rival)]
         apart = differences(entry, rival)
         print(
             f"{entry['seed']:5d} {means[0]:8.4f} {means[1]:13.4f} {apart.mean():+11.4f} {len(apart):6d} "
-            f"{entry[AUTO]['candidates']:6d} {entry[AUTO]['members']:8d}"
+            f"{entry[AUTO]['candidates']:6d} {entry[AUTO]['members']:8d} "
+            f"{as_good_after(entry, rival, minutes, 0.0):>8} {as_good_after(entry, rival, minutes, NOISE):>7}"
         )
     by_seed = [differences(entry, rival) for entry in entries]
     low, high = interval(by_seed)
