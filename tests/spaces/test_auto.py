@@ -182,6 +182,16 @@ def test_what_is_canonical_is_what_matters(task: SegmentationTask, options: dict
             assert (space.canonical(changed) == canonical) == (made_of(space, changed, task) == made)
 
 
+@pytest.mark.parametrize("task", [SMALL_2D, segmentation(40, 56, 40)])
+def test_the_words_tell_every_change_of_the_start(task: SegmentationTask) -> None:
+    """A reader of the report could not see what a candidate with another loss or normalisation had changed."""
+    space = space_for(task)
+    start = space.starting_choice()
+    for choice in each_value(space):
+        same = made_of(space, choice, task) == made_of(space, start, task)
+        assert (space.describe(choice) == space.describe(start)) is same, choice
+
+
 @pytest.mark.parametrize("task", [SMALL_2D, SMALL_3D, segmentation(40, 56, 40), segmentation(256, 256)])
 def test_the_training_is_one_that_a_protocol_accepts(task: SegmentationTask) -> None:
     space = space_for(task)

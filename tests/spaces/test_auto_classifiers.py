@@ -102,6 +102,15 @@ def test_the_training_is_one_that_a_protocol_accepts(task: ClassificationTask) -
         assert 4 * augmentation.crop <= min(task.size) + 2
 
 
+def test_the_words_tell_every_change_of_the_start() -> None:
+    task = pictures(32, 32)
+    space = space_for(task)
+    start = space.starting_choice()
+    for choice in each_value(space):
+        same = space.canonical(choice) == space.canonical(start)
+        assert (space.describe(choice) == space.describe(start)) is same, choice
+
+
 def test_the_start_is_a_small_residual_network() -> None:
     """Parameters by hand: a stem, three stages of two blocks, two halvings, a dense layer."""
     task = pictures(32, 32)

@@ -17,6 +17,7 @@ from netwright.spaces.auto.classifier import Classifier, ClassifierPlan
 from netwright.spaces.auto.diagrams import block_diagram, stages_diagram
 from netwright.spaces.auto.dimensions import (
     Table,
+    changed_words,
     one_of,
     real,
     require_fixed,
@@ -42,6 +43,8 @@ AT_ONCE = 65_536
 BATCHES = (16, 256)
 LARGEST = 64
 """The longest side, in pixels, that the first stage has at the start where a stem can reduce it."""
+SELDOM_NAMED = ("expansion", "norm", "activation", "downsampling", "decay")
+"""What the words of a choice name only where it differs from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +192,7 @@ class ClassifierStagesSpace:
         return Classifier(self.plan(choice), task.channels, task.classes)
 
     def describe(self, choice: Choice) -> str:
-        """For example ``residual 32 x 3 stages, blocks 2, sgd 0.05, batch 64, crop 4 mirrored``."""
+        """For example ``residual 32 x 3 stages, blocks 2, sgd 0.05, batch 64, crop 4 mirrored, norm group``."""
         values, fields = self._values(choice), self.training(choice)
         crop, cutout = (fields["augmentation"][name] for name in ("crop", "cutout"))
         words = [
@@ -202,6 +205,7 @@ class ClassifierStagesSpace:
             f"crop {crop}{' mirrored' if values['mirroring'] else ''}",
             *([f"cutout {cutout}"] if cutout else []),
             *([f"{name} {values[name]:g}" for name in ("spatial", "intensity") if values[name]]),
+            *changed_words(self._table, self.canonical(choice), SELDOM_NAMED),
         ]
         return ", ".join(words)
 

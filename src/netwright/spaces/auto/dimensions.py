@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from optuna.distributions import (
@@ -130,6 +130,22 @@ def values_of(table: Table, fixed: Choice, choice: Choice) -> dict[str, Value]:
         choice: of the space.
     """
     return {name: fixed.get(name, choice.get(name, dimension.start)) for name, dimension in table.items()}
+
+
+def changed_words(table: Table, canonical: Choice, names: Collection[str]) -> list[str]:
+    """What a choice changes in the start, of some dimensions: ``dice share 0.35``.
+
+    Args:
+        table: all dimensions.
+        canonical: the searched values that matter.
+        names: of the dimensions that are told.
+    """
+    changes = (
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in canonical.items()
+        if name in names and value != table[name].start
+    )
+    return [change.replace("_", " ") for change in changes]
 
 
 def suggested(

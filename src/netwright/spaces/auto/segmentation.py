@@ -17,6 +17,7 @@ from netwright.spaces.auto.blocks import ACTIVATIONS, BLOCKS, NORMS, Layers
 from netwright.spaces.auto.diagrams import block_diagram, u_diagram
 from netwright.spaces.auto.dimensions import (
     Table,
+    changed_words,
     one_of,
     real,
     require_fixed,
@@ -50,6 +51,11 @@ STAGES_COST = 2.5
 """About how many times the memory of one network two in stages need; dry runs say 2.1 to 2.4."""
 LOSSES = {"dice_cross_entropy": 2.0, "exponential_logarithmic": 1.0}
 """For each loss the sum of the weights of its two terms, as they are usual for it."""
+SELDOM_NAMED = (
+    *("expansion", "norm", "activation", "downsampling", "upsampling", "join", "supervision_weight"),
+    *("decay", "loss", "dice_share"),
+)
+"""What the words of a choice name only where it differs from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +350,7 @@ class EncoderDecoderSpace:
         return channels + task.classes * self._in_stages(choice)
 
     def describe(self, choice: Choice) -> str:
-        """For example ``residual 16 x 4 levels, stem 2, nadam 0.002, batch 4, spatial 1``."""
+        """For example ``residual 16 x 4 levels, stem 2, nadam 0.004, batch 4, spatial 1, norm instance``."""
         values, fields = self._values(choice), self.training(choice)
         words = [
             f"{values['block']} {values['width']} x {values['levels']} levels",
@@ -356,6 +362,7 @@ class EncoderDecoderSpace:
             f"batch {fields['batch_size']}{' of ' + values['patch'] if fields.get('patch_size') else ''}",
             f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
             *([f"intensity {values['intensity']:g}"] if values["intensity"] else []),
+            *changed_words(self._table, self.canonical(choice), SELDOM_NAMED),
             *(["after a stage at low resolution"] if values["low_resolution"] else []),
         ]
         return ", ".join(words)
