@@ -18,6 +18,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from commands import in_this_process
+from disk import without_waiting
 from netwright.data.samples.images import (
     write_classification_sample,
     write_multilabel_sample,
@@ -79,6 +80,12 @@ def without_what_earlier_files_left() -> Iterator[None]:
 def one_thread() -> None:
     """Two processes of tests that compute with two threads each wait for one another at every operation."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> Iterator[None]:
+    with without_waiting():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

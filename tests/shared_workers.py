@@ -8,11 +8,11 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from disk import at_once
 from netwright.execution import notes, worker
 from netwright.execution.base import Executor
 from netwright.execution.executors import EXECUTORS, ExecutorKind
@@ -90,6 +90,7 @@ def call_anew(
     resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
     notes._SAID.clear()
     forget_users_code()
+    os.fsync = at_once
     return function(*arguments)
 
 
@@ -104,9 +105,10 @@ def forget_users_code() -> None:
 def _is_tests(path: str | None) -> bool:
     """Whether a path is one of the folders that pytest makes for its tests: ``pytest-of-USER`` holds all of them.
 
-    The whole folder of temporary files will not do: the repository itself, and its environment, may lie there.
+    The whole folder of temporary files will not do: the repository itself, and its environment, may lie there. Each
+    command asks this of thousands of modules.
     """
-    return path is not None and any(folder.startswith("pytest-of-") for folder in Path(path).parts)
+    return path is not None and f"{os.sep}pytest-of-" in path
 
 
 def _is_set_anew(name: str) -> bool:

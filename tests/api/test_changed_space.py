@@ -6,8 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 import yaml
 
 from answering import Answering, trained
+from disk import commit_at_once
 from netwright.api import create_run
 from netwright.api.changed_space import change_space
 from netwright.errors import NetwrightError, RunError, SettingsError
@@ -64,19 +64,6 @@ def searched(folder: RunFolder, jobs: list[CandidateJob] | None = None) -> list[
 
 def records(folder: RunFolder) -> list[TrialRecord]:
     return [record_of(one) for one in load_trials(folder)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick() -> Iterator[None]:
-    """SQLite does not wait for the disk: a kill loses nothing that was written, only a power cut could."""
-    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _does_not_wait)
-    yield
-    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", _does_not_wait)
-
-
-def _does_not_wait(connection: Any, _: object) -> None:
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous=OFF")
 
 
 @pytest.fixture(scope="module")
@@ -348,7 +335,7 @@ def killed_at_each_step(source: Path, copies: Path) -> None:
                     os.kill(os.getpid(), signal.SIGKILL)
                 left[0] -= 1
 
-            sqlalchemy.event.listen(sqlalchemy.Engine, "connect", _does_not_wait)
+            sqlalchemy.event.listen(sqlalchemy.Engine, "connect", commit_at_once)
             sqlalchemy.event.listen(sqlalchemy.Engine, "commit", count)
             for name in ("fsync", "replace"):
                 original = getattr(os, name)

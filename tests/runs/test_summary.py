@@ -14,7 +14,6 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event
 
 from netwright.errors import RunError
 from netwright.runs.folder import RunFolder, open_run_folder
@@ -76,9 +75,6 @@ def fill(folder: RunFolder, seed: int, trials: int) -> None:
     """Stores a study beside another one, whose trials are not to be counted."""
     storage, study, rng = open_storage(folder), place_of(folder).study, np.random.default_rng(seed)
     assert isinstance(storage, RDBStorage)
-    if storage.engine.name == "sqlite":
-        storage.engine.dispose()
-        event.listen(storage.engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous = OFF"))
     for name in (study, "another"):
         made = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], name)
         for number in range(trials):
