@@ -51,22 +51,18 @@ class StudyCopy:
         return self._records.get(number)
 
 
-def copied(
-    folder: RunFolder, metric: str, make_app: Callable[[BaseStorage], Application] | None = None
-) -> StudyCopy:
+def copied(folder: RunFolder, metric: str, make_app: Callable[[BaseStorage], Application]) -> StudyCopy:
     """A copy of a run's study as it is now.
 
     Args:
         folder: of the run.
         metric: the name of its objective.
-        make_app: makes the application for a storage; None: optuna-dashboard's.
+        make_app: makes the application for a storage.
 
     Raises:
         RunError: the run has no trials yet, or its database cannot be read.
         StorageError: its server cannot be used.
     """
-    from optuna_dashboard import wsgi
-
     with contextlib.ExitStack() as files:
         storage = get_storage(files.enter_context(reading_storage(folder)))  # reads finished trials once
         try:
@@ -75,4 +71,4 @@ def copied(
             raise RunError(f"{folder.root} has no trials to show yet. Start the search first.") from None
         storage.set_study_system_attr(study, _METRIC_NAMES, [metric])
         trials = {trial.number: trial for trial in storage.get_all_trials(study, deepcopy=False)}
-        return StudyCopy((make_app or wsgi)(storage), study, trials, files.pop_all())
+        return StudyCopy(make_app(storage), study, trials, files.pop_all())

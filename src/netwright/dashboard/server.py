@@ -181,7 +181,7 @@ class Pages:
         self._folder = folder
         self._metric = metric
         self._shown = ShownTrials(folder, folder.settings())
-        self._make_app = make_app
+        self._make_app = make_app or _dashboard()
         self._stamp: object = None
         self._next = 0.0
         self._refreshing = threading.Lock()
@@ -286,6 +286,14 @@ class Pages:
             if drawn is not None:
                 return _picture(drawn)
             return _asked(copy.app, environ, partial(self._shown.completed, path, copy=copy))
+
+
+def _dashboard() -> Callable[[BaseStorage], Application]:
+    """Optuna-dashboard's application. It takes long to import, which must not count as the time of a copy."""
+    from optuna_dashboard import wsgi
+
+    made: Callable[[BaseStorage], Application] = wsgi
+    return made
 
 
 def _refused(environ: Environ) -> _Answer | None:
