@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import sys
 import time
@@ -77,8 +78,24 @@ def record(number: int, status: str, reward: float | None = None) -> TrialRecord
 RUNNING_TRIALS = [record(0, "running"), record(1, "running")]
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's, with another run in it. MLflow takes seconds to make one; the search below begins without."""
+    root = tmp_path_factory.mktemp("another")
+    with following(root, ["mlflow"]):
+        return root / "mlflow.db"
+
+
+@pytest.fixture
+def root(log: str, database: Path, tmp_path: Path) -> Path:
+    """The folder of a run with that log."""
+    if log == "mlflow":
+        shutil.copy(database, tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize("log", LOGS)
-def test_every_epoch_is_logged_once_however_often_a_run_is_resumed(tmp_path: Path, log: str) -> None:
+def test_every_epoch_is_logged_once_however_often_a_run_is_resumed(root: Path, log: str) -> None:
     steps = [
         ("trials/0000", [0.5], '{"epoch": 2, "tra'),
         ("trials/0000", [0.5, 0.25], ""),
@@ -86,11 +103,11 @@ def test_every_epoch_is_logged_once_however_often_a_run_is_resumed(tmp_path: Pat
         ("winner", [0.125, 0.0625], ""),
     ]
     for training, losses, torn in steps:
-        write_curves(tmp_path, training, losses, torn)
-        with following(tmp_path, [log]) as follower:
+        write_curves(root, training, losses, torn)
+        with following(root, [log]) as follower:
             follower.follow(RUNNING_TRIALS)
             follower.follow(RUNNING_TRIALS)
-    assert READERS[log](tmp_path) == [
+    assert READERS[log](root) == [
         ("trials/0000", 1, 0.5),
         ("trials/0000", 2, 0.25),
         ("trials/0001", 1, 0.75),
@@ -111,13 +128,13 @@ def test_a_training_that_begins_anew_with_other_weights_is_logged_anew(tmp_path:
 
 
 @pytest.mark.parametrize("log", LOGS)
-def test_every_trial_is_logged_once_when_it_has_ended(tmp_path: Path, log: str) -> None:
+def test_every_trial_is_logged_once_when_it_has_ended(root: Path, log: str) -> None:
     for records in ([record(0, "running")], [record(0, "complete", 0.5), record(1, "crashed")]) * 2:
-        with following(tmp_path, [log]) as follower:
+        with following(root, [log]) as follower:
             follower.follow(records)
             follower.follow(records)
     if log == "jsonl":
-        entries = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        entries = [json.loads(line) for line in (root / "log.jsonl").read_text().splitlines()]
         assert [(e["trial"], e["status"], e["values"]["reward"]) for e in entries] == [
             (0, "complete", 0.5),
             (1, "crashed", None),
@@ -125,11 +142,11 @@ def test_every_trial_is_logged_once_when_it_has_ended(tmp_path: Path, log: str) 
         assert entries[0]["choice"] == {"width": 4, "kind": "a"}
         assert entries[0]["values"]["dice"] == 0.5
     elif log == "tensorboard":
-        events = EventAccumulator(str(tmp_path / "tensorboard" / "search")).Reload()
+        events = EventAccumulator(str(root / "tensorboard" / "search")).Reload()
         assert [(e.step, e.value) for e in events.Scalars("finished")] == [(0, 1.0), (1, 1.0)]
         assert [(e.step, e.value) for e in events.Scalars("reward")] == [(0, 0.5)]
     else:
-        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        with sqlite3.connect(root / "mlflow.db") as database:
             assert database.execute("SELECT value FROM metrics WHERE key = 'final reward'").fetchall() == [
                 (0.5,)
             ]
@@ -153,20 +170,20 @@ def test_a_line_that_a_kill_has_torn_is_written_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("log", LOGS)
-def test_names_of_labels_and_many_dimensions_are_taken(tmp_path: Path, log: str) -> None:
+def test_names_of_labels_and_many_dimensions_are_taken(root: Path, log: str) -> None:
     outcome = Outcome(Status.COMPLETE, metrics={"dice.a+b (c), d&e": 0.25}, epochs=2)
     choice = {f"layer {i} (x)": i for i in range(101)}
-    with following(tmp_path, [log, log]) as follower:
+    with following(root, [log, log]) as follower:
         follower.follow([TrialRecord(0, choice, "complete", "", 0.5, outcome, None, None, None)])
     if log == "jsonl":
-        (entry,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        (entry,) = [json.loads(line) for line in (root / "log.jsonl").read_text().splitlines()]
         assert entry["values"]["dice.a+b (c), d&e"] == 0.25
         assert entry["choice"] == choice
     elif log == "tensorboard":
-        events = EventAccumulator(str(tmp_path / "tensorboard" / "search")).Reload()
+        events = EventAccumulator(str(root / "tensorboard" / "search")).Reload()
         assert [(e.step, e.value) for e in events.Scalars("dice.a+b (c), d&e")] == [(0, 0.25)]
     else:
-        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        with sqlite3.connect(root / "mlflow.db") as database:
             assert database.execute("SELECT value FROM metrics WHERE key LIKE 'final dice%'").fetchall() == [
                 (0.25,)
             ]
@@ -174,18 +191,16 @@ def test_names_of_labels_and_many_dimensions_are_taken(tmp_path: Path, log: str)
 
 
 @pytest.mark.parametrize("log", LOGS)
-def test_of_a_training_that_began_anew_the_epochs_of_the_later_one_are_known(
-    tmp_path: Path, log: str
-) -> None:
-    with following(tmp_path, [log]) as follower:
+def test_of_a_training_that_began_anew_the_epochs_of_the_later_one_are_known(root: Path, log: str) -> None:
+    with following(root, [log]) as follower:
         for losses in ([0.5, 0.25, 0.125], [0.75, 0.5]):
-            write_curves(tmp_path, "trials/0000", losses)
+            write_curves(root, "trials/0000", losses)
             follower.follow(RUNNING_TRIALS)
             time.sleep(0.01)
-    write_curves(tmp_path, "trials/0000", [0.75, 0.5, 0.375])
-    with following(tmp_path, [log]) as follower:
+    write_curves(root, "trials/0000", [0.75, 0.5, 0.375])
+    with following(root, [log]) as follower:
         follower.follow(RUNNING_TRIALS)
-    assert 0.375 in [loss for _, _, loss in READERS[log](tmp_path)]
+    assert 0.375 in [loss for _, _, loss in READERS[log](root)]
 
 
 def test_a_look_costs_as_much_late_in_a_run_as_early(tmp_path: Path) -> None:
@@ -217,9 +232,10 @@ def test_a_look_costs_as_much_late_in_a_run_as_early(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_costs_no_search(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_curves(tmp_path, "trials/0000", [0.5])
+    shutil.copy(database, tmp_path)
     with following(tmp_path, ["mlflow"]) as follower:
         (tmp_path / "mlflow.db").write_bytes(b"no database")
         follower.follow([record(0, "complete", 0.5)])
