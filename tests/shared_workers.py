@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import resource
 import sys
@@ -91,6 +92,8 @@ def call_anew(
     notes._SAID.clear()
     forget_users_code()
     os.fsync = at_once
+    gc.collect()
+    gc.freeze()  # what was imported is left out of the collections that follow every training
     return function(*arguments)
 
 
