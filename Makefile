@@ -6,20 +6,27 @@ INSTALLED := $(VENV)/.installed
 CRF := $(VENV)/.installed-crf
 DOCS := $(VENV)/.installed-docs
 DEMO ?= demo
+# pip compiles what it installs on one core, which is half of its time: that is done afterwards, on all cores. It fails
+# where a package has templates of code, which are no Python.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
+# Processes of tests.
+PROCESSES ?= 2
 # A process of tests that dies ends the run: xdist 3.8 would give its tests to another one, and may wait for ever.
-PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # COVERAGE=1 prints how many lines were run, which takes longer.
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term)
 
-.PHONY: demo test test-clusters test-all check lint types imports clean wheel-test docs
+.PHONY: demo test test-clusters test-all check lint types imports clean wheel-test docs notebook
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "netwright needs Python 3.11 or later; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch numpy
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) torch numpy
+	$(PIP) --editable '.[dev]'
+	$(COMPILE) || true
 	touch $@
 
 # Built here from source, by a C++ compiler. Where there is none, only what needs the CRF does not run.
@@ -36,8 +43,8 @@ demo: $(INSTALLED)
 
 # Two processes of two threads each wait for one another, in numpy as in torch: one thread for each. And the commands
 # that tests start are not to compile their modules anew each time.
-test test-clusters test-all: export OMP_NUM_THREADS := 1
-test test-clusters test-all: export PYTHONDONTWRITEBYTECODE :=
+test test-clusters test-all notebook: export OMP_NUM_THREADS := 1
+test test-clusters test-all notebook: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED) $(CRF)
 	$(BIN)/python -m pytest -m 'not slow and not cluster' $(PARALLEL) $(MEASURED)
@@ -52,6 +59,10 @@ test-all: $(INSTALLED) $(CRF)
 # The wheel, installed without this repository.
 wheel-test: $(INSTALLED)
 	tests/wheel_test.sh $(VENV)
+
+# The notebook: slow, since a kernel starts for it.
+notebook: $(INSTALLED)
+	$(BIN)/python -m pytest tests/test_examples.py -k notebook
 
 # The documentation as a site, in site/. A warning ends it, as of a link that leads nowhere; with --quiet none is counted.
 docs: $(DOCS)
