@@ -35,6 +35,7 @@ from netwright.spaces import make_space
 from netwright.training.files import WEIGHTS
 from netwright.training.weights import save_weights
 from running_exports import alone, run_bundle_here
+from shared_workers import SharedWorkers
 
 SHARES, MIRRORED = (0.7, 0.3), 0
 SMALL = {"levels": 2, "stem": 1, "blocks": 1, "decoder_blocks": 1, "expansion": 2}
@@ -63,12 +64,12 @@ class Ended:
 
 
 @pytest.fixture(scope="module")
-def ended(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def ended(dataset: Path, worker_pool: SharedWorkers, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Two networks of other blocks, with random weights that make much of what they see."""
     folder = tmp_path_factory.mktemp("ended")
     given = {"space.fixed.width": 8, "training.device": "cpu"}
-    with pytest.warns(UserWarning, match="validation cases"):
-        run = create_run(dataset, "auto", UserSettings(assignments=given), folder / "run")
+    with worker_pool.lent(), pytest.warns(UserWarning, match="validation cases"):
+        run = create_run(dataset, "auto", UserSettings(workers=1, assignments=given), folder / "run")
     data = open_run_data(run.folder, run.settings)
     task = problem_of(run.settings, data.prepared).task
     start = {**make_space(run.settings.space).starting_choice(), **SMALL}

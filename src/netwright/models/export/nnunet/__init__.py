@@ -35,11 +35,10 @@ class NNUNetExport:
         model = path / f"{TRAINER}__{PLANS}__{CONFIGURATION}"
         for folder in (path / "trainer", model / "fold_all"):
             folder.mkdir(parents=True)
-        TorchExport().write(exportable, path / "trainer" / NETWORK)
+        network = TorchExport().write_and_read(exportable, path / "trainer" / NETWORK)
         write_text(path / "trainer" / f"{TRAINER}.py", TRAINER_CODE)
-        weights = torch.export.load(path / "trainer" / NETWORK).module().state_dict()
         checkpoint = {
-            "network_weights": {f"network.{name}": weight for name, weight in weights.items()},
+            "network_weights": {f"network.{name}": weight for name, weight in network.state_dict().items()},
             "init_args": {"configuration": CONFIGURATION, "fold": "all"},
             "trainer_name": TRAINER,
             "inference_allowed_mirroring_axes": None,  # an ensemble mirrors by itself
