@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from conftest import Command
-from netwright.data.samples.phantoms import write_sample
 from netwright_tests import ONE_TRIAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,21 +36,19 @@ def commands() -> dict[str, list[str]]:
 
 
 @pytest.fixture
-def newcomer(tmp_path: Path) -> Path:
+def newcomer(dataset: Path, tmp_path: Path) -> Path:
     """A folder with one's own scans where the README has them, six of them, and with two new ones."""
-    sample = write_sample(tmp_path / "sample", cases=8, size=24)
-    names = [path.name for path in sorted((sample / "imagesTr").iterdir())]
+    names = [path.name for path in sorted((dataset / "imagesTr").iterdir())]
     arranged = [shlex.split(line) for line in block("mydata/")]
     places = [[path.removesuffix(".nii.gz").rpartition("/")[::2] for path in line] for line in arranged]
     assert all(image[1] == label[1] for image, label in places), "the same names"
     for number, source in enumerate(names[:6]):
         for (folder, name), part in zip(places[number % 2], ("imagesTr", "labelsTr"), strict=True):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(sample / part / source, tmp_path / folder / f"{name}{number // 2 or ''}.nii.gz")
+            shutil.copy(dataset / part / source, tmp_path / folder / f"{name}{number // 2 or ''}.nii.gz")
     (tmp_path / "scans").mkdir()
     for source in names[6:]:
-        shutil.copy(sample / "imagesTr" / source, tmp_path / "scans")
-    shutil.rmtree(sample)
+        shutil.copy(dataset / "imagesTr" / source, tmp_path / "scans")
     return tmp_path
 
 
