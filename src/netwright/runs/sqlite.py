@@ -133,6 +133,7 @@ def _copy_database(database: Path, copy: Path) -> None:
             ) as source,
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
+            target.execute("PRAGMA synchronous=OFF")  # it is thrown away, and need not be on the disk
             source.backup(target)
     except sqlite3.OperationalError:
         try:
