@@ -1,6 +1,8 @@
 """The one door to Optuna's storage."""
 
+import contextlib
 import re
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -47,6 +49,22 @@ def test_a_damaged_database_is_told_by_its_own_name(tmp_path: Path) -> None:
     folder.database.write_bytes(b"no database at all" * 100)
     with pytest.raises(RunError, match=re.escape(str(folder.database))), reading_storage(folder):
         pass
+
+
+def test_tables_of_another_version_are_refused_also_after_those_of_this_one_were_used(tmp_path: Path) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+        optuna.create_study(storage=open_storage(RunFolder(tmp_path / name)), study_name="search")
+    old = RunFolder(tmp_path / "old")
+    for _ in range(2):
+        with reading_storage(old) as copy:
+            assert [study.study_name for study in copy.get_all_studies()] == ["search"]
+    with contextlib.closing(sqlite3.connect(old.database)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    with pytest.raises(RunError, match=re.escape(f"{old.database} cannot be opened")), reading_storage(old):
+        pass
+    with reading_storage(RunFolder(tmp_path / "new")) as copy:
+        assert copy.get_all_studies()
 
 
 def test_no_other_module_knows_which_database_it_is() -> None:

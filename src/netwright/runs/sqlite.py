@@ -23,6 +23,9 @@ from netwright.runs.place import SQLITE, Place
 BUSY_SECONDS = 60.0
 """How long to wait while another process writes to the database."""
 
+_USABLE: set[str] = set()
+"""Versions of tables that the installed Optuna can use. To ask it takes longer than to read a study."""
+
 
 def exists(place: Place) -> bool:
     """Whether there is such a database."""
@@ -152,10 +155,30 @@ def _opened(path: Path, told: Path) -> RDBStorage:
     """Optuna's storage in a file. Error messages name the file ``told``."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    usable = _version(path) in _USABLE
     try:
-        return RDBStorage(f"{SQLITE}{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+        storage = RDBStorage(
+            f"{SQLITE}{path}",
+            engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}},
+            skip_compatibility_check=usable,
+            skip_table_creation=usable,
+        )
     except Exception as error:
         raise RunError(
             f"{told} cannot be opened ({error.__class__.__name__}: {first_line(error)}). "
             f"Is the disk full, or the file damaged or not writable?"
         ) from error
+    if not usable and (version := _version(path)) is not None:
+        _USABLE.add(version)
+    return storage
+
+
+def _version(path: Path) -> str | None:
+    """The version of the tables in a file; None: it has none, or they are not whole yet: Optuna writes it last."""
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database,
+    ):
+        row = database.execute("SELECT version_num FROM alembic_version").fetchone()
+        return None if row is None else str(row[0])
+    return None
