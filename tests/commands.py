@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import subprocess
@@ -10,10 +11,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from netwright.cli import main
+from netwright.cli.app import app
 from netwright.execution import notes
 from shared_workers import forget_users_code
 
@@ -37,11 +41,18 @@ def in_this_process(*arguments: object, cwd: Path | None = None) -> subprocess.C
         patch.setattr(sys, "argv", words)
         patch.setattr(sys.modules["__main__"], "__package__", None, raising=False)  # help tells it
         patch.setattr(notes, "_SAID", set())
+        patch.setattr("typer.main.get_command", lambda _: _verbs())
         if cwd is not None:
             patch.chdir(cwd)
         with pytest.raises(SystemExit) as end:
             main()
     return subprocess.CompletedProcess(words, int(end.value.code or 0), out.getvalue(), err.getvalue())
+
+
+@functools.cache
+def _verbs() -> Any:
+    """All verbs with their options, which typer makes anew with each command: that takes longer than some of them."""
+    return get_command(app)
 
 
 @contextlib.contextmanager
