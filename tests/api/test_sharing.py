@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from netwright.api import race
 from netwright.api.joining import begin_study, join_study
@@ -18,7 +19,7 @@ from netwright.api.sharing import is_finished, keep_in_step, once
 from netwright.cli.tables import end_lines
 from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StudyFinished
-from netwright.execution.resources import default_workers
+from netwright.execution.resources import default_workers, devices
 from netwright.files import write_json
 from netwright.runs import leases
 from netwright.runs import postgresql as backend
@@ -264,11 +265,17 @@ def test_who_has_not_made_the_end_says_in_which_folder_the_network_is(study: Stu
     assert f"predict {study.first.root} " in use
 
 
-def test_who_joins_has_an_executor_and_a_device_of_its_own(url: str, tmp_path: Path) -> None:
-    """Begun on Ray, whose candidates call their GPU cuda:0; joined on one machine, which has others or none."""
-    ray = {"executor": "ray", "ray_address": "10.0.0.5:6379", "gpus_per_trial": 1.0, "cpus_per_trial": 3}
-    training = TrainingProtocol(device="cuda:0", epochs=1)
-    first = begun(url, tmp_path / "a", machine=ray, training=training)
+def begun_on_ray(url: str, root: Path, gpus: float) -> RunFolder:
+    """A run folder that begins a study on Ray, whose candidates call their GPU cuda:0 if they have one."""
+    ray = {"executor": "ray", "ray_address": "10.0.0.5:6379", "gpus_per_trial": gpus, "cpus_per_trial": 3}
+    training = TrainingProtocol(device="cuda:0" if gpus else "cpu", epochs=1)
+    return begun(url, root, machine=ray, training=training)
+
+
+@pytest.mark.parametrize("gpus", [1.0, 0.0])
+def test_who_joins_has_an_executor_and_a_device_of_its_own(url: str, tmp_path: Path, gpus: float) -> None:
+    """Begun on Ray with GPUs, or without; joined on one machine, which has others or none."""
+    first = begun_on_ray(url, tmp_path / "a", gpus)
     machine = {"machine.executor": "local"}
     joined = join_study(place_of(first), tmp_path / "b", machine).settings
     assert joined.training.device == "auto"
@@ -284,3 +291,15 @@ def test_who_joins_has_an_executor_and_a_device_of_its_own(url: str, tmp_path: P
     with pytest.raises(SettingsError, match=r"training\.device 'cuda:99' cannot be used here"):
         join_study(place_of(first), tmp_path / "d", machine | {"training.device": "cuda:99"})
     assert not (tmp_path / "d").exists()
+
+
+def test_who_joins_a_study_of_a_cluster_without_gpus_uses_those_of_its_machine(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun_on_ray(url, tmp_path / "a", 0.0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10e9, 24e9))
+    joined = join_study(place_of(first), tmp_path / "b", {"machine.executor": "local"}).settings
+    assert devices(joined.training.device) == ("cuda:0", "cuda:1", "cuda:2")
+    assert joined.machine.workers == 3

@@ -152,10 +152,12 @@ def _for_its_executor(
         SettingsError: there is no such executor, cluster or device.
     """
     changes: dict[str, Any] = {}
-    if settings.machine.executor != others.executor:
+    another = settings.machine.executor != others.executor
+    if another:
         changes |= {f"machine.{name}": None for name in OF_CLUSTERS}
-    if others.elsewhere and (settings.training.device == ASSIGNED or "machine.gpus_per_trial" in given):
-        changes["training.device"] = "auto"  # the other one is what its executor made of it
+    assigned = settings.training.device == ASSIGNED or "machine.gpus_per_trial" in given
+    if others.elsewhere and (another or assigned):
+        changes["training.device"] = "auto"  # the other one, also the CPU, is what its executor made of it
     changes = {name: value for name, value in changes.items() if name not in given}
     own = parse_settings(override(settings.model_dump(mode="json"), changes))
     own = parse_settings(override(own.model_dump(mode="json"), asked_of_executor(own)))
