@@ -219,3 +219,32 @@ def test_a_job_in_parts_goes_on_within_an_epoch_with_the_cost_that_it_had(
     assert replace(later.cost, seconds_per_batch=0) == replace(outcome.cost, seconds_per_batch=0)
     assert (first.folder / WEIGHTS).exists(), "the network as the first part left it"
     assert (first.folder / WEIGHTS).read_bytes() != (second.folder / WEIGHTS).read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["its own", "that of the part before", "none"])
+def test_a_part_trains_no_longer_than_there_is_time_wherever_it_goes_on(
+    job: CandidateJob, left: bytes, tmp_path: Path, lost: str
+) -> None:
+    """The part was to train from a checkpoint up to 500 s in all, for which there is a second."""
+    protocol = replace(job.protocol, schedule="constant", epochs=10**6, in_parts=True, seconds=1e-3)
+    first = replace(job, protocol=protocol, keep_checkpoint=True)
+    run_candidate(first)
+    path = first.folder / CHECKPOINT
+    before = load_checkpoint(path)[1]["budget"]["seconds"]
+    second = replace(
+        first,
+        folder=tmp_path / "0004",
+        protocol=replace(protocol, seconds=500.0),
+        resume_from=path,
+        begin_again=True,
+        most_seconds=1.0,
+    )
+    if lost == "its own":
+        leave(second, left[: len(left) // 2])
+    elif lost == "that of the part before":
+        path.write_bytes(path.read_bytes()[: len(left) // 2])
+    begins = 0.0 if lost == "that of the part before" else before
+    outcome = Outcome.from_dict(run_candidate(second))
+    assert outcome.status == "complete"
+    assert outcome.fidelity == Fidelity(begins + 1.0, "seconds")
+    assert load_checkpoint(second.folder / CHECKPOINT)[1]["budget"]["seconds"] < begins + 30.0

@@ -33,6 +33,8 @@ class CandidateJob:
     protocol has more, and ``keep_checkpoint`` says whether it leaves a checkpoint for the next part. ``cost`` is what
     an earlier part measured; None: it is measured now. ``begin_again`` says whether the training begins again where
     ``resume_from`` is missing or damaged. ``weights`` is a file that the network begins with, as far as it fits.
+    ``most_seconds`` is how long a part in seconds may train at most, from wherever it goes on; None: as long as its
+    protocol says.
     """
 
     settings: RunSettings
@@ -52,6 +54,7 @@ class CandidateJob:
     cost: Cost | None = None
     begin_again: bool = False
     weights: Path | None = None
+    most_seconds: float | None = None
 
 
 def candidate_job(
@@ -164,6 +167,21 @@ def _refusal(job: CandidateJob, cost: Cost) -> str | None:
     return job.settings.objective.violation({}, asdict(cost))
 
 
+def _protocol(job: CandidateJob, checkpoints: Checkpoints) -> TrainingProtocol:
+    """The protocol of a part that goes on from a checkpoint, or begins anew.
+
+    Raises:
+        CheckpointRefused: the checkpoint is missing or damaged.
+    """
+    from netwright.training.attempt import attempt_of
+
+    protocol = job.protocol
+    if job.most_seconds is None or protocol.seconds is None:
+        return protocol
+    before = attempt_of(checkpoints, job.seed).seconds_before
+    return replace(protocol, seconds=min(protocol.seconds, before + job.most_seconds))
+
+
 def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
     from netwright.training.trial import evaluate_candidate
 
@@ -172,7 +190,7 @@ def _run(job: CandidateJob, checkpoints: Checkpoints) -> dict[str, Any]:
         problem_of(job.settings, open_prepared_once(job.prepared)),
         job.training,
         job.validation,
-        job.protocol,
+        _protocol(job, checkpoints),
         seed=job.seed,
         memory_limit_mb=job.memory_limit_mb,
         refuse=lambda cost: _refusal(job, cost),

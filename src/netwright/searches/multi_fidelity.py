@@ -324,7 +324,8 @@ class MultiFidelitySearch:
         if own > part.before:
             part.before, part.begun = own, self._clock.spent()
         # What was lost in waiting, building and retries shortens a part: the race ends on time.
-        until = max(part.before + 1.0, min(part.until, part.before + self._remaining() - self._beside))
+        most = max(1.0, self._remaining() - self._beside)
+        until = max(part.before + 1.0, min(part.until, part.before + most))
         protocol = protocol_of(settings, self._space, part.choice)
         continued = part.trial.user_attrs.get(CONTINUES)
         job = candidate_job(
@@ -347,6 +348,7 @@ class MultiFidelitySearch:
             keep_checkpoint=True,
             begin_again=True,
             cost=self._trials.cost(continued),
+            most_seconds=most,
         )
 
     def _source(self, continued: int) -> Path:
