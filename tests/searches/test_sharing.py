@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,11 @@ import sqlalchemy
 
 from answering import Answering, settings_of, study_of, trained
 from netwright.errors import StorageError
+from netwright.execution.run_jobs import Done
 from netwright.runs import leases, reconnecting
 from netwright.runs import postgresql as backend
 from netwright.runs.data import SearchData
-from netwright.runs.drivers import Driver
+from netwright.runs.drivers import Driver, finished_by
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import Place
 from netwright.runs.storage import open_storage
@@ -237,6 +239,86 @@ def test_a_result_that_is_stored_while_another_search_finishes_the_trial_is_drop
         searched(tmp_path, settings_of(tmp_path, budget={"trials": 4}), one.storage, executor, one)
     assert [trial.value for trial in require_whole(place, 4)] == [0.25] * 4
     assert len(executor.jobs) <= 4
+
+
+def search_of(folder: Path, settings: RunSettings, driver: Driver) -> Search:
+    """A search as one driver of a study makes it."""
+    space = make_space(settings.space)
+    study = study_of(settings, space, driver.storage)
+    data = SearchData(folder, (0, 1), (2,))
+    return Search(RunFolder(folder), settings, data, study, space, Answering(reward_of), driver)
+
+
+def suspended(one: Driver, other: Driver, trial: int) -> optuna.Trial:
+    """The trial of a driver that is away for longer than its lease, as the one has it that takes it up."""
+    one.leave()
+    assert other.take_up([trial]) == trial
+    return optuna.Trial(optuna.load_study(storage=other.storage, study_name="study"), trial)
+
+
+def test_who_wakes_while_it_finishes_a_trial_leaves_it_to_the_search_that_has_taken_it_up(
+    place: Place,
+) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        study = optuna.create_study(storage=one.storage, study_name="study", direction="maximize")
+        trial = one.ask(study, 0)
+        taken = []
+
+        def finish_late() -> None:
+            taken.append(suspended(one, other, trial._trial_id))
+            store_outcome(study, trial, Outcome.from_dict(trained(0.25)), 0.25)
+
+        assert not finished_by(one, study, trial, finish_late)
+        assert not stored(place)[0].state.is_finished()
+        (again,) = taken
+        store = partial(store_outcome, again.study, again, Outcome.from_dict(trained(0.75)), 0.75)
+        assert finished_by(other, again.study, again, store)
+    (found,) = stored(place)
+    assert found.value == 0.75
+    assert record_of(found).outcome == Outcome.from_dict(trained(0.75))
+
+
+def test_a_trial_that_was_finished_since_one_looked_is_not_taken_up(place: Place) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        study = optuna.create_study(storage=one.storage, study_name="study", direction="maximize")
+        trials = [one.ask(study, number) for number in range(2)]
+        study.tell(trials[0], 0.5)
+        one.release(trials[0]._trial_id)
+        seen = [trial._trial_id for trial in trials]
+        assert other.take_up(seen) is None
+        one.leave()
+        assert other.take_up(seen[1:]) == seen[1]
+
+
+def test_a_trial_that_waits_here_is_left_to_the_search_that_has_taken_it_up(
+    place: Place, tmp_path: Path
+) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        search = search_of(tmp_path, settings_of(tmp_path), one)
+        waiting = search._next_trial()
+        search._unfinished.append(waiting)
+        suspended(one, other, waiting._trial_id)
+        assert search._next_trial().number == 1
+
+
+def test_a_training_whose_trial_another_search_has_finished_goes_on_undisturbed_and_leaves_nothing(
+    place: Place, tmp_path: Path
+) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        search = search_of(tmp_path, settings_of(tmp_path), one)
+        job = search._next_job()
+        folder = RunFolder(tmp_path).trial(0)
+        folder.mkdir(parents=True)
+        (folder / CHECKPOINT).write_bytes(b"as far as it came")
+        taken = suspended(one, other, job.key.trial._trial_id)
+        store_outcome(taken.study, taken, Outcome.from_dict(trained(0.25)), 0.25)
+        search._meet_others()
+        assert (folder / CHECKPOINT).exists(), "its worker writes this file"
+        search._running.remove(job.key)
+        search._finish(Done(job, trained(0.75)))
+        assert not list(folder.glob(f"{CHECKPOINT}*"))
+        assert search._counted == 1
+    assert [trial.value for trial in stored(place)] == [0.25]
 
 
 @pytest.mark.slow

@@ -15,6 +15,10 @@ END = "comparison"
 """The task, see `Driver.reserve`, of the one that makes the end of a run."""
 
 
+class TakenUp(UpdateFinishedTrialError):  # noqa: N818  what happened, not whose fault
+    """A trial is another driver's now, because this one was away for longer than its lease."""
+
+
 class Driver(Protocol):
     """This process, as one that works on a study."""
 
@@ -89,6 +93,8 @@ def finished_by(driver: Driver, study: optuna.Study, trial: optuna.Trial, store:
         return False
     try:
         store()
+    except TakenUp:
+        return False  # this process was suspended just now
     except (UpdateFinishedTrialError, ValueError):
         if not (driver.several and study._storage.get_trial(trial._trial_id).state.is_finished()):
             raise

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from netwright.execution.notes import say_once
-from netwright.runs.drivers import END, new_trial
+from netwright.runs.drivers import END, TakenUp, new_trial
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import persistently
 
@@ -71,6 +71,7 @@ _HOLD = (
     f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND what = :what AND driver = :driver"
 )
 _RENEW = f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND driver = :driver"
+_HOLDER_NOW = "SELECT driver, words FROM netwright_leases WHERE study = :study AND what = :what FOR SHARE"
 _HOLDER = "SELECT words FROM netwright_leases WHERE study = :study AND what = :what"
 _WORKERS = "workers of "
 _ALL_WORKERS = (
@@ -175,11 +176,30 @@ class LeasingDriver:
             raise _Overtaken
         session.execute(text(_TAKE), values)
 
+    def on_end(self, session: Session, trial: int) -> None:
+        """Keeps a trial from being taken up while it is finished here.
+
+        Raises:
+            TakenUp: another driver has it, as this one was away for longer than its lease.
+        """
+        values = {**self._values, "what": _lease_of(trial)}
+        driver, words = session.execute(text(_HOLDER_NOW), values).first() or (values["driver"], "")
+        if driver != values["driver"]:
+            raise TakenUp(f"Trial {trial} is that of {words} now.")
+
     def take_up(self, trials: Iterable[int]) -> int | None:
-        """The first of these trials whose lease has lapsed. It is this driver's now."""
+        """The first of these trials whose lease has lapsed. It is this driver's now.
+
+        None, too, where it was finished since the caller looked: a finished trial has no lease either.
+        """
         leases = {_lease_of(trial): trial for trial in trials}
         taken = self._taken(list(leases)) if leases else None
-        return None if taken is None else leases[taken]
+        if taken is None:
+            return None
+        if self.storage.get_trial(leases[taken]).state.is_finished():
+            self.release(leases[taken])
+            return None
+        return leases[taken]
 
     def holds(self, trial: int) -> bool:
         """Whether a trial is still this driver's. Its lease is renewed."""

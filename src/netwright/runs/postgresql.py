@@ -276,6 +276,7 @@ def _opened(place: Place, driver: LeasingDriver | None) -> ReconnectingStorage:
             f"the server of {place.url}",
             on_creation=None if driver is None else driver.on_creation,
             on_created=None if driver is None else driver.end_turn,
+            on_end=None if driver is None else driver.on_end,
             engine_kwargs=dict(_OPTIONS),
         )
         for table in leases.TABLES:

@@ -16,6 +16,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _create_scoped_session
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
@@ -131,6 +132,13 @@ class OnCreation(Protocol):
         """Checks or adds what must be stored with the trial or not at all."""
 
 
+class OnEnd(Protocol):
+    """Called in the transaction that finishes a trial. An exception keeps the trial as it is."""
+
+    def __call__(self, session: Session, trial: int) -> None:
+        """Checks whether the trial, by its id in the storage, may be finished here."""
+
+
 def _persistent(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method of `RDBStorage`, tried until the server answers. For methods that may be called twice."""
 
@@ -153,6 +161,7 @@ class ReconnectingStorage(RDBStorage):
         server: its name, for messages.
         on_creation: see `OnCreation`.
         on_created: called when a trial is there that others can see.
+        on_end: see `OnEnd`.
         options: of `RDBStorage`.
     """
 
@@ -163,6 +172,7 @@ class ReconnectingStorage(RDBStorage):
         *,
         on_creation: OnCreation | None = None,
         on_created: Callable[[], None] | None = None,
+        on_end: OnEnd | None = None,
         **options: Any,
     ) -> None:
         begin = super().__init__
@@ -170,6 +180,7 @@ class ReconnectingStorage(RDBStorage):
         self.server = server
         self.on_creation = on_creation
         self.on_created = on_created
+        self.on_end = on_end
         self._tried: str | None = None
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
@@ -215,7 +226,12 @@ class ReconnectingStorage(RDBStorage):
         def attempt() -> bool:
             nonlocal attempts
             attempts += 1
-            return (attempts > 1 and self.get_trial(trial_id).state == state) or tell(trial_id, state, values)
+            if attempts > 1 and self.get_trial(trial_id).state == state:
+                return True
+            with _create_scoped_session(self.scoped_session) as session:  # that of `tell`, too
+                if self.on_end is not None and state.is_finished():
+                    self.on_end(session, trial_id)
+                return tell(trial_id, state, values)
 
         return persistently(attempt, self.server)
 

@@ -150,7 +150,8 @@ class Search:
         self._settled.add(frozen._trial_id)
         of_space, cached = WAS not in frozen.user_attrs, frozen.user_attrs.get("cached_from") is not None
         if of_space:
-            self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
+            if all(running.trial._trial_id != frozen._trial_id for running in self._running):
+                self._drop_checkpoint(frozen.number)  # of one that was stored just before a kill
             self._count(cached=cached)
             self._repeats = self._repeats + 1 if cached else 0
         key, outcome = frozen.user_attrs.get("network"), frozen.user_attrs.get("outcome")
@@ -274,7 +275,10 @@ class Search:
                 if self._driver.several:
                     self._meet_others()
                 if self._unfinished and self._has_time():
-                    return self._unfinished.pop(0)
+                    waiting = self._unfinished.pop(0)
+                    if self._driver.holds(waiting._trial_id):
+                        return waiting
+                    continue
                 if not self._may_ask():
                     return None
                 trial = self._driver.ask(self._study, self._trials)
@@ -372,11 +376,19 @@ class Search:
     def _stored(self, trial: optuna.Trial, store: Callable[[], None]) -> bool:
         """Finishes a trial; False if that is another search's, because this one was away for longer than its lease."""
         if not finished_by(self._driver, self._study, trial, store):
+            self._leave(trial)
             return False
         self._settled.add(trial._trial_id)
         self._drop_checkpoint(trial.number)
         self._driver.release(trial._trial_id)
         return True
+
+    def _leave(self, trial: optuna.Trial) -> None:
+        """Removes what a training has left whose trial another search has taken up meanwhile."""
+        self._drop_checkpoint(trial.number)
+        best = None if self._best is None else self._best[1]
+        if self._settings.machine.keep_weights != "all" and trial.number != best:
+            (self._folder.trial(trial.number) / WEIGHTS).unlink(missing_ok=True)
 
     def _reuse(self, trial: optuna.Trial, number: int, outcome: Outcome) -> None:
         values = values_of(outcome, self._objective)

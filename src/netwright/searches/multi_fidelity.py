@@ -369,11 +369,10 @@ class MultiFidelitySearch:
         )
         outcome = within_limits(outcome, self._settings.objective)
         reward = reward_of(outcome, self._settings.objective)
-        if not self._trials.settle(
+        stored = self._trials.settle(
             part.trial, lambda: store_outcome(self._study, part.trial, outcome, reward)
-        ):
-            return  # another driver has made the part again
-        if outcome.status is Status.COMPLETE:
+        )  # else another driver has made the part again
+        if stored and outcome.status is Status.COMPLETE:
             trained = (outcome.fidelity.amount if outcome.fidelity else part.until) - part.before
             beside = self._clock.spent() - part.begun - trained
             self._beside = max(0.0, 0.7 * self._beside + 0.3 * beside)
