@@ -30,7 +30,7 @@ from netwright.execution.notes import say_once, send_notes
 from netwright.execution.process import POLL_SECONDS, START_SECONDS, UNKNOWN
 from netwright.execution.ray_cluster import connect, fits, require_ray, too_small
 from netwright.execution.ray_head import RayHead
-from netwright.execution.slots import Slots
+from netwright.execution.slots import NoRoom, Slots
 from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED, TAKEN
 
 LOST = "lost"
@@ -38,7 +38,7 @@ LOST = "lost"
 LOOK_SECONDS = 2.0
 """A worker that waits asks this often what nodes there are: all of them ask one process, the head's."""
 QUEUED_SECONDS = 30.0
-"""After this time a worker that waits for resources is mentioned."""
+"""After this time a worker that waits for resources is mentioned, and leaves its task to one that has nothing to do."""
 ENDING_SECONDS = 10.0
 """A node has this long to end a worker process with all that it started."""
 SIGKILL = 9
@@ -63,7 +63,11 @@ class RayExecutor:
         require_guard()
         ray = connect(cluster.address)
         self._head = RayHead(ray.get_runtime_context().gcs_address)
-        self._slots = Slots(workers, lambda: _RayWorker(ray, self._head, threads, memory_limit_mb, cluster))
+
+        def start() -> _RayWorker:
+            return _RayWorker(ray, self._head, threads, memory_limit_mb, cluster, lambda: self._slots.idle)
+
+        self._slots = Slots(workers, start)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` in a worker. Cancelling the future ends its worker process.
@@ -80,13 +84,22 @@ class RayExecutor:
 
 
 class _RayWorker:
-    """A worker on a node, as its slot sees it: a `netwright.execution.slots.SlotWorker`."""
+    """A worker on a node, as its slot sees it: a `netwright.execution.slots.SlotWorker`.
+
+    ``another_idle`` says whether another worker of the search has nothing to do. It keeps what it has of the cluster.
+    """
 
     def __init__(
-        self, ray: Any, head: RayHead, threads: int, memory_limit_mb: float | None, cluster: Cluster
+        self,
+        ray: Any,
+        head: RayHead,
+        threads: int,
+        memory_limit_mb: float | None,
+        cluster: Cluster,
+        another_idle: Callable[[], bool],
     ) -> None:
         head.await_answer()
-        self._ray, self._head, self._cluster = ray, head, cluster
+        self._ray, self._head, self._cluster, self._another_idle = ray, head, cluster, another_idle
         remote = ray.remote(
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus,
@@ -118,6 +131,7 @@ class _RayWorker:
         Raises:
             ExecutionError: no node is large enough any more, or the node that it is on cannot be used, or the head node
                 is lost.
+            NoRoom: the cluster has no room for it now, and another worker has nothing to do.
         """
         if self._ready is not None and not self._comes_up(needed):
             return False
@@ -168,7 +182,11 @@ class _RayWorker:
                 self._ray.kill(self._host)
 
     def _comes_up(self, needed: Callable[[], bool]) -> bool:
-        """Wait until the actor is on a node that can be used. False if it was lost, or is no longer needed."""
+        """Wait until the actor is on a node that can be used. False if it was lost, or is no longer needed.
+
+        Raises:
+            ExecutionError, NoRoom: as `accepts`.
+        """
         begun = time.monotonic()
         since, possible, next_look = begun, True, begun
         while needed():
@@ -192,6 +210,8 @@ class _RayWorker:
             if not possible and now - since > START_SECONDS:
                 raise ExecutionError(too_small(self._cluster))
             if now - begun > QUEUED_SECONDS:
+                if self._another_idle():
+                    raise NoRoom
                 say_once("Candidates wait until the Ray cluster has room for them: others are using it.")
         return False
 

@@ -30,6 +30,10 @@ STARTS = 5
 FIRST_PAUSE_SECONDS = 0.2
 
 
+class NoRoom(Exception):  # noqa: N818  nothing is wrong
+    """A worker that waits for room, which it may never get, leaves its task to another one that has nothing to do."""
+
+
 class SlotWorker(Protocol):
     """One worker, as its slot sees it. Only the slot's thread uses it, except for `kill`."""
 
@@ -47,6 +51,7 @@ class SlotWorker(Protocol):
 
         Raises:
             ExecutionError: no worker can take any task.
+            NoRoom: it waits for room, while another worker has nothing to do.
         """
 
     def message(self, seconds: float) -> tuple[str, Any] | None:
@@ -70,6 +75,11 @@ class Slots:
     def __init__(self, count: int, start: Callable[[], SlotWorker]) -> None:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._slots = [_Slot(self._tasks, start) for _ in range(count)]
+
+    @property
+    def idle(self) -> bool:
+        """Whether a worker has nothing to do."""
+        return any(slot.idle for slot in self._slots)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run ``function(*arguments)`` in a worker. Cancelling the future ends the worker.
@@ -150,6 +160,7 @@ class _Slot:
         self._closed = threading.Event()
         self._starting = threading.Lock()
         self._worker: SlotWorker | None = None
+        self.idle = False
         self.thread = threading.Thread(target=self._serve, name="netwright-executor", daemon=True)
         self.thread.start()
 
@@ -161,10 +172,15 @@ class _Slot:
                 self._worker.kill()
 
     def _serve(self) -> None:
-        while (task := self._tasks.get()) is not None:
+        while (task := self._next()) is not None:
             try:
                 if self._needs(task):
                     self._do(task)
+            except NoRoom:
+                self._drop()
+                self._tasks.put(task)
+                self._closed.wait(POLL_SECONDS)  # not to be the one that takes it
+                continue
             except ExecutionError as error:
                 task.fail(error)
             except Exception as error:
@@ -172,6 +188,13 @@ class _Slot:
                 task.fail(ExecutionError(f"Worker processes cannot be used here: {error!r}."))
             task.close()
         self._drop()
+
+    def _next(self) -> _Task | None:
+        """The next task, when there is one; None: there will be none."""
+        self.idle = self._worker is not None
+        task = self._tasks.get()
+        self.idle = False
+        return task
 
     def _needs(self, task: _Task) -> bool:
         return not (self._closed.is_set() or task.future.cancelled())
