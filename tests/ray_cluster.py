@@ -84,10 +84,16 @@ class RayCluster:
         return next(node for node in self._nodes if node.all_processes["raylet"][0].process.pid in above)
 
     def workers(self) -> list[int]:
-        """The worker processes of searches on the nodes, by number: the children of our actors."""
+        """The worker processes of searches on the nodes, by number: those below our actors."""
         raylets = [node.all_processes["raylet"][0].process.pid for node in self._nodes]
         below = [one for raylet in raylets for one in psutil.Process(raylet).children(recursive=True)]
-        return [one.pid for one in below if "spawn_main" in " ".join(one.cmdline())]
+        return [one.pid for one in below if _is_of_python(one)]
+
+    def free(self, resource: str) -> float:
+        """How much of a resource no worker has."""
+        import ray
+
+        return float(ray.available_resources().get(resource, 0.0))
 
     def close(self) -> None:
         """End the connection and all nodes."""
@@ -95,6 +101,13 @@ class RayCluster:
 
         ray.shutdown()
         self._cluster.shutdown()
+
+
+def _is_of_python(process: psutil.Process) -> bool:
+    """Whether another process of Python has started it as one of its own."""
+    with contextlib.suppress(psutil.Error):
+        return "spawn_main" in " ".join(process.cmdline())
+    return False
 
 
 def begun(start: Callable[[], Begun]) -> Begun:

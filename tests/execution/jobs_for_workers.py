@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def announce_and_sleep(path: str, seconds: float) -> str:
     Path(path).write_text(str(os.getpid()))
     time.sleep(seconds)
     return "slept"
+
+
+def share_gpu(folder: str, together: int) -> tuple[str | None, float, float]:
+    """The GPU that a worker was given, and when this task began and ended: not before so many had begun."""
+    begun = time.monotonic()
+    Path(folder, uuid.uuid4().hex).touch()
+    while len(os.listdir(folder)) < together and time.monotonic() - begun < 60:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), begun, time.monotonic()
 
 
 def fail(text: str) -> None:

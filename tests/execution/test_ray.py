@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ from conftest import Command
 from netwright.api.joining import begin_study, join_study
 from netwright.data.splits import Splits
 from netwright.errors import ExecutionError, SettingsError
+from netwright.execution import ray
 from netwright.execution.base import Cluster, WorkerLost
 from netwright.execution.executors import make_executor, room_of
 from netwright.execution.notes import LOGGER
@@ -29,7 +31,7 @@ from netwright.execution.ray import RayExecutor
 from netwright.execution.run_jobs import Job, fixed, run_jobs
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
-from netwright.searches.jobs import run_candidate
+from netwright.searches.jobs import CandidateJob, run_candidate
 from netwright.training.config import TrainingProtocol
 from netwright.training.files import CHECKPOINT, WEIGHTS
 from netwright_tests import EXECUTABLE
@@ -156,19 +158,82 @@ def test_what_no_node_has_is_refused_at_once(cluster: RayCluster) -> None:
     assert room.workers >= 2
 
 
-def test_shares_of_gpus_are_of_one_gpu_each(cluster: RayCluster) -> None:
+@pytest.fixture
+def gpus(cluster: RayCluster) -> Iterator[None]:
+    """A node with two GPUs, which are numbers of Ray's alone: whoever has them finds no device."""
     node = cluster.add_node(num_gpus=2, num_cpus=8)
-    try:
-        shares = {gpus: room_of("ray", Cluster(cluster.address, gpus=gpus)) for gpus in (0.5, 0.4, 0.6, 1, 2)}
-        assert {gpus: room.workers for gpus, room in shares.items() if room} == {
-            0.5: 4,
-            0.4: 4,
-            0.6: 2,
-            1: 2,
-            2: 1,
-        }
-    finally:
-        cluster.kill(node)
+    yield
+    cluster.kill(node)
+    cluster.notice()  # else whoever comes next is told of its GPUs
+
+
+@pytest.mark.usefixtures("gpus")
+def test_shares_of_gpus_are_of_one_gpu_each(cluster: RayCluster) -> None:
+    shares = {share: room_of("ray", Cluster(cluster.address, gpus=share)) for share in (0.5, 0.4, 0.6, 1, 2)}
+    assert {share: room.workers for share, room in shares.items() if room} == {
+        0.5: 4,
+        0.4: 4,
+        0.6: 2,
+        1: 2,
+        2: 1,
+    }
+
+
+@pytest.mark.usefixtures("gpus")
+def test_two_candidates_share_each_gpu_never_three_and_those_that_find_no_room_are_not_left(
+    cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray, "QUEUED_SECONDS", 1.0)
+    with make_executor(6, 1, name="ray", cluster=Cluster(cluster.address, gpus=0.5)) as pool:
+        futures = [pool.submit(jobs.share_gpu, str(tmp_path), 4) for _ in range(8)]
+        found = [future.result(120) for future in futures]
+    assert {gpu for gpu, _, _ in found} == {"0", "1"}
+    for gpu in ("0", "1"):
+        times = [(begun, ended) for one, begun, ended in found if one == gpu]
+        at_once = [sum(begun <= moment < ended for begun, ended in times) for moment, _ in times]
+        assert max(at_once) == 2
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_candidate_has_its_two_devices_together_and_gives_them_back(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    """Its two processes compute on the CPU, with the result of two on this machine."""
+    prepared = prepared_phantoms(tmp_path)
+    here, there, long = (
+        on_two_devices(candidate_job(prepared, tmp_path / name, filters=4, epochs=epochs))
+        for name, epochs in (("here", 2), ("there", 2), ("long", 10**6))
+    )
+    whole = run_candidate(here)
+    before = set(cluster.workers())
+
+    def processes() -> set[int]:
+        return set(cluster.workers()) - before
+
+    asked = Cluster(cluster.address, cpus=2, gpus=2, folders=(tmp_path,))
+    with make_executor(1, 1, name="ray", cluster=asked) as pool:
+        wait_until(lambda: cluster.free("GPU") == 2)
+        trained = pool.submit(run_candidate, there).result(120)
+        assert trained["status"] == "complete", trained["reason"]
+        assert trained["metrics"] == whole["metrics"]
+        assert _curve(there.folder) == _curve(here.folder)
+        doomed = pool.submit(run_candidate, long)
+        wait_until(lambda: (long.folder / CHECKPOINT).exists())
+        wait_until(lambda: cluster.free("GPU") == 0)
+        two = processes()
+        assert len(two) == 2
+        worker = next(one for one in two if psutil.Process(one).ppid() not in two)
+        os.kill(worker, signal.SIGKILL)
+        error = doomed.exception(120)
+        assert isinstance(error, WorkerLost)
+        assert error.signal_number == signal.SIGKILL
+        assert pool.submit(jobs.identify).result(120)[0] not in two
+        wait_until(lambda: all(has_ended(one) for one in two))
+    wait_until(lambda: not processes() and cluster.free("GPU") == 2)
+
+
+def on_two_devices(job: CandidateJob) -> CandidateJob:
+    return replace(job, protocol=replace(job.protocol, devices=2))
 
 
 def test_the_same_seed_gives_the_same_rewards_as_on_this_machine(
@@ -238,18 +303,14 @@ def test_a_search_that_the_cluster_cannot_run_is_refused_before_anything_is_writ
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("gpus")
 def test_a_search_without_a_gpu_on_a_cluster_with_gpus_is_told_what_to_do(
     cluster: RayCluster, netwright: Command, dataset: Path, tmp_path: Path
 ) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    node = cluster.add_node(num_gpus=1)
     there = ["--executor", "ray", "--ray-address", cluster.address]
-    try:
-        done = netwright("search", dataset, "--trials", 1, *there, "-o", tmp_path / "run")
-    finally:
-        cluster.kill(node)
-        cluster.notice()  # else whoever comes next is told of its GPU
+    done = netwright("search", dataset, "--trials", 1, *there, "-o", tmp_path / "run")
     assert done.returncode == 2
     assert "none that PyTorch can use" in done.stderr
     assert "--gpus-per-trial 0" in done.stderr

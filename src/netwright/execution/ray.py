@@ -185,7 +185,8 @@ class _RayWorker:
         """Wait until the actor is on a node that can be used. False if it was lost, or is no longer needed.
 
         Raises:
-            ExecutionError, NoRoom: as `accepts`.
+            ExecutionError: as `accepts`.
+            NoRoom: as `accepts`.
         """
         begun = time.monotonic()
         since, possible, next_look = begun, True, begun
