@@ -56,11 +56,13 @@ class RayCluster:
         """``HOST:PORT`` of the head."""
         return str(self._cluster.address)
 
-    def add_node(self, **resources: float) -> Any:
-        """Start a node with two cores, and wait until it can be used."""
+    def add_node(self, cache: Path | None = None, **resources: float) -> Any:
+        """Start a node with two cores, and wait until it can be used. ``cache``: its own NETWRIGHT_CACHE."""
         given = {"num_cpus": 2, "object_store_memory": STORE_BYTES, **resources}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", self._path)
+            if cache is not None:
+                patch.setenv("NETWRIGHT_CACHE", str(cache))
             node = begun(lambda: self._cluster.add_node(**given, wait=True))
         self._nodes.append(node)
         return node

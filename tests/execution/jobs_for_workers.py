@@ -25,14 +25,29 @@ def announce_and_sleep(path: str, seconds: float) -> str:
     return "slept"
 
 
+def meet(folder: str, together: int) -> None:
+    """Wait, for a minute at most, until so many tasks have begun to wait in a folder."""
+    end = time.monotonic() + 60
+    Path(folder, uuid.uuid4().hex).touch()
+    while len(os.listdir(folder)) < together and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def share_gpu(folder: str, together: int) -> tuple[str | None, float, float]:
     """The GPU that a worker was given, and when this task began and ended: not before so many had begun."""
     begun = time.monotonic()
-    Path(folder, uuid.uuid4().hex).touch()
-    while len(os.listdir(folder)) < together and time.monotonic() - begun < 60:
-        time.sleep(0.02)
+    meet(folder, together)
     time.sleep(0.2)
     return os.environ.get("CUDA_VISIBLE_DEVICES"), begun, time.monotonic()
+
+
+def open_data(data: Path, folder: str, together: int) -> tuple[Path, int, int]:
+    """Where this worker has prepared data, the folder's number on the disk, and how many cases it has."""
+    from netwright.data.open import open_prepared_once
+
+    meet(folder, together)
+    prepared = open_prepared_once(data)
+    return prepared.folder, prepared.folder.stat().st_ino, len(prepared.names)
 
 
 def fail(text: str) -> None:

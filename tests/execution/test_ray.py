@@ -232,6 +232,37 @@ def test_a_candidate_has_its_two_devices_together_and_gives_them_back(
     wait_until(lambda: not processes() and cluster.free("GPU") == 2)
 
 
+def test_data_goes_once_to_each_node_that_does_not_see_its_folder(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    prepared, meeting = prepared_phantoms(tmp_path), tmp_path / "meeting"
+    meeting.mkdir()
+    caches = {tmp_path / "of one node", tmp_path / "of another"}
+    nodes = [cluster.add_node(cache, num_gpus=2) for cache in caches]
+    there = Cluster(cluster.address, gpus=1, data=prepared)
+    try:
+        with make_executor(4, 1, name="ray", cluster=there) as pool:
+            pool._parcel.pieces()
+            away = prepared.rename(tmp_path / "away")  # the disk of the search is that of its nodes
+            futures = [pool.submit(jobs.open_data, prepared, str(meeting), 4) for _ in range(6)]
+            found = {future.result(120) for future in futures}
+        assert {(folder.parent, folder.name, cases) for folder, _, cases in found} == {
+            (cache, prepared.name, 6) for cache in caches
+        }
+        assert len(found) == 2, "the two workers of a node have the same folder"
+        for folder, _, _ in found:
+            assert [(p.name, p.read_bytes()) for p in sorted(folder.iterdir())] == [
+                (p.name, p.read_bytes()) for p in sorted(away.iterdir())
+            ]
+        with make_executor(1, 1, name="ray", cluster=there) as pool:
+            assert pool.submit(jobs.open_data, prepared, str(meeting), 1).result(120) in found
+            assert pool._parcel._pieces is None, "it was not sent again"
+    finally:
+        for node in nodes:
+            cluster.kill(node)
+        cluster.notice()
+
+
 def on_two_devices(job: CandidateJob) -> CandidateJob:
     return replace(job, protocol=replace(job.protocol, devices=2))
 

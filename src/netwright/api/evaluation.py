@@ -13,11 +13,11 @@ from netwright.data.open import open_any
 from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
 from netwright.models.store import saved_task
-from netwright.runs.cache import cache_root
 from netwright.runs.data import note_of, nothing_unseen, unseen_cases
 from netwright.runs.folder import RunFolder
 from netwright.settings import RunSettings
 from netwright.tasks.predictor import Predictor, Scores
+from netwright.user_cache import cache_root
 
 DISTANCES = "hausdorff_95_mm"
 

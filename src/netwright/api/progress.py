@@ -59,7 +59,7 @@ def train_alone(job: ContestantJob, on_epoch: OnProgress | None) -> Outcome:
     (folder / CURVES).unlink(missing_ok=True)  # of an earlier training, not to be told as this one's
     jobs = [Job(run_contestant, fixed(job))]
     machine = job.candidate.settings.machine
-    cluster = machine.cluster(folder.parent, job.candidate.prepared)
+    cluster = machine.cluster(folder.parent, data=job.candidate.prepared)
     with make_executor(1, job.candidate.protocol.threads, name=machine.executor, cluster=cluster) as executor:
         (done,) = run_jobs(executor, jobs, retries=0, on_tick=report_epochs(folder, on_epoch))
     if done.failure is None:

@@ -67,7 +67,7 @@ def conduct(folder: RunFolder, on_status: OnStatus | None = None) -> None:
         run_data = open_run_data(folder, settings)
         machine = settings.machine
         limit = process_limit_mb(settings.training.device, machine.memory_limit_mb)
-        cluster = machine.cluster(folder.root, folder.trials.parent, run_data.prepared.folder)
+        cluster = machine.cluster(folder.root, folder.trials.parent, data=run_data.prepared.folder)
         finished = True
         try:
             # One executor for both parts: a worker takes seconds to start.

@@ -15,7 +15,7 @@ from netwright import __version__
 from netwright.cli.conduct import stage
 from netwright.execution.control_group import core_limit, memory_left_mb, memory_limit_mb
 from netwright.execution.resources import available_cores, free_memory_mb
-from netwright.runs.cache import cache_root
+from netwright.user_cache import cache_root
 
 WIDTH = 40
 INDENT = 11

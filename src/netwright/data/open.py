@@ -37,6 +37,7 @@ from netwright.data.volumes.inspection import Inspection, inspect_dataset
 from netwright.data.volumes.prepared import open_prepared
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import DatasetError, SettingsError
+from netwright.user_cache import prepared_here
 
 
 @dataclass(frozen=True)
@@ -274,10 +275,13 @@ def open_prepared_any(folder: Path) -> AnyPrepared:
 
 
 def open_prepared_once(folder: Path) -> AnyPrepared:
-    """Like `open_prepared_any`, but keeps the last folder open for the next call in this process."""
+    """Like `open_prepared_any`, but keeps the last folder open for the next call in this process.
+
+    On a node of a cluster the data may be in the node's own cache, see `netwright.user_cache.prepared_here`.
+    """
     if folder not in _OPEN:
         _OPEN.clear()
-        _OPEN[folder] = open_prepared_any(folder)
+        _OPEN[folder] = open_prepared_any(prepared_here(folder))
     return _OPEN[folder]
 
 

@@ -28,12 +28,14 @@ class Cluster:
         cpus: the cores of a worker.
         gpus: the GPUs of a worker. 0.5: two workers share one.
         folders: what workers read and write is there; each machine must see them under the same paths.
+        data: a folder that workers read. A machine that does not see it has it sent into its own cache, once.
     """
 
     address: str | None = None
     cpus: float = 1.0
     gpus: float = 0.0
     folders: tuple[Path, ...] = ()
+    data: Path | None = None
 
 
 @dataclass(frozen=True)

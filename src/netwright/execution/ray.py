@@ -5,12 +5,14 @@ Each worker is a Ray actor with the resources of one candidate. On its node it h
 there. If the node or the actor is lost, so is the task (`WorkerLost`), and the next one gets another actor, on any
 node.
 
-Tasks and results are small and go through Ray. Data, curves and checkpoints are files in folders that all nodes share.
+Tasks and results are small and go through Ray. Curves and checkpoints are files in folders that all nodes share. So is
+data, or else it is sent to each node once (`netwright.execution.ray_data`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import sys
@@ -29,12 +31,16 @@ from netwright.execution.memory import kills_for_memory
 from netwright.execution.notes import say_once, send_notes
 from netwright.execution.process import POLL_SECONDS, START_SECONDS, UNKNOWN
 from netwright.execution.ray_cluster import connect, fits, require_ray, too_small
+from netwright.execution.ray_data import Parcel, Pieces, unpack
 from netwright.execution.ray_head import RayHead
 from netwright.execution.slots import NoRoom, Slots
 from netwright.execution.worker import BEAT, NOTE, RAISED, RETURNED, TAKEN
+from netwright.user_cache import cache_root, prepared_here
 
 LOST = "lost"
 """In place of a result: the worker process was lost."""
+LACKS_DATA = "lacks data"
+"""In place of a refusal: the node can be used once it has the data."""
 LOOK_SECONDS = 2.0
 """A worker that waits asks this often what nodes there are: all of them ask one process, the head's."""
 QUEUED_SECONDS = 30.0
@@ -63,9 +69,12 @@ class RayExecutor:
         require_guard()
         ray = connect(cluster.address)
         self._head = RayHead(ray.get_runtime_context().gcs_address)
+        self._parcel = None if cluster.data is None else Parcel(ray, cluster.data)
 
         def start() -> _RayWorker:
-            return _RayWorker(ray, self._head, threads, memory_limit_mb, cluster, lambda: self._slots.idle)
+            return _RayWorker(
+                ray, self._head, threads, memory_limit_mb, cluster, self._parcel, lambda: self._slots.idle
+            )
 
         self._slots = Slots(workers, start)
 
@@ -86,7 +95,8 @@ class RayExecutor:
 class _RayWorker:
     """A worker on a node, as its slot sees it: a `netwright.execution.slots.SlotWorker`.
 
-    ``another_idle`` says whether another worker of the search has nothing to do. It keeps what it has of the cluster.
+    ``parcel`` is the data for nodes that lack it; None: there is none. ``another_idle`` says whether another worker of
+    the search has nothing to do. It keeps what it has of the cluster.
     """
 
     def __init__(
@@ -96,10 +106,12 @@ class _RayWorker:
         threads: int,
         memory_limit_mb: float | None,
         cluster: Cluster,
+        parcel: Parcel | None,
         another_idle: Callable[[], bool],
     ) -> None:
         head.await_answer()
-        self._ray, self._head, self._cluster, self._another_idle = ray, head, cluster, another_idle
+        self._ray, self._head, self._cluster = ray, head, cluster
+        self._parcel, self._another_idle = parcel, another_idle
         remote = ray.remote(
             num_cpus=cluster.cpus,
             num_gpus=cluster.gpus,
@@ -108,8 +120,9 @@ class _RayWorker:
             max_concurrency=2,
         )
         folders = [str(folder.resolve()) for folder in cluster.folders]
+        data = None if cluster.data is None else str(cluster.data.absolute())
         self._host = remote(_Host).remote(
-            threads, memory_limit_mb, os.getcwd(), folders, version("netwright")
+            threads, memory_limit_mb, os.getcwd(), folders, data, version("netwright")
         )
         self._ready: Any = self._host.refusal.remote()
         self._messages: Any = None
@@ -196,6 +209,10 @@ class _RayWorker:
                 ready, _ = self._ray.wait([self._ready], timeout=POLL_SECONDS)
                 if ready:
                     refusal = self._ray.get(self._ready)
+                    if refusal == LACKS_DATA and self._parcel is not None:
+                        self._ready = self._host.receive.remote(self._parcel.pieces())
+                        begun = math.inf  # it waits for no room any more
+                        continue
                     if refusal is not None:
                         raise ExecutionError(refusal)
                     self._ready = None
@@ -247,24 +264,32 @@ class _Host:
         memory_limit_mb: of the worker process; None for no limit.
         place: the working folder of the search. It is this one's, too, where it exists.
         folders: those that all nodes share.
+        data: the folder of the data; None: there is none.
         release: the version of netwright of the search.
     """
 
     def __init__(
-        self, threads: int, memory_limit_mb: float | None, place: str, folders: list[str], release: str
+        self,
+        threads: int,
+        memory_limit_mb: float | None,
+        place: str,
+        folders: list[str],
+        data: str | None,
+        release: str,
     ) -> None:
         # A worker process imports the main module of its parent. Ray's has nothing for it, and takes seconds.
         vars(sys.modules["__main__"]).pop("__file__", None)
         if Path(place).is_dir():
             os.chdir(place)
         self._folders, self._release = folders, release
+        self._data = None if data is None else Path(data)
         self._notes: list[str] = []
         send_notes(self._notes.append)
         self._executor = LocalExecutor(1, threads, memory_limit_mb)
         self._head = RayHead(require_ray().get_runtime_context().gcs_address)
 
     def refusal(self) -> str | None:
-        """Why this node cannot be used; None: it can."""
+        """Why this node cannot be used, or `LACKS_DATA`; None: it can."""
         node = socket.gethostname()
         if self._release != (here := version("netwright")):
             return (
@@ -274,10 +299,25 @@ class _Host:
         for folder in self._folders:
             if not Path(folder).is_dir():
                 return (
-                    f"The Ray node {node} has no folder {folder}. Prepared data and run folders are shared by all "
-                    "nodes: put them on a shared disk, the same path everywhere (-o for the run, NETWRIGHT_CACHE for "
-                    "prepared data)."
+                    f"The Ray node {node} has no folder {folder}. Run folders are shared by all nodes: put them on a "
+                    "shared disk, the same path everywhere (-o)."
                 )
+        if self._data is not None and not prepared_here(self._data).is_dir():
+            return LACKS_DATA
+        return None
+
+    def receive(self, pieces: Pieces) -> str | None:
+        """Unpack the data into this node's own cache. Returns why it cannot; None: it is there."""
+        assert self._data is not None
+        folder = cache_root() / self._data.name
+        try:
+            unpack(pieces, folder, require_ray().get)
+        except OSError as error:
+            return (
+                f"The Ray node {socket.gethostname()} has no folder {self._data}, and cannot write its own copy "
+                f"{folder} ({error.strerror or error}). Make room there, or name a folder for it in NETWRIGHT_CACHE on "
+                "the node, or put prepared data on a shared disk, the same path everywhere (NETWRIGHT_CACHE)."
+            )
         return None
 
     def run(self, payload: bytes) -> Iterator[tuple[str, Any]]:

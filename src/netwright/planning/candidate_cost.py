@@ -57,7 +57,7 @@ def measure(
             machine.workers,
             machine.threads,
             name=machine.executor,
-            cluster=machine.cluster(prepared.folder),
+            cluster=machine.cluster(data=prepared.folder),
         ) as executor,
     ):
         jobs = [

@@ -142,7 +142,7 @@ def _steps_of(job: SharedJob, until: float) -> dict[str, Any]:
         machine.whole_threads,
         memory_limit_mb(settings),
         name=machine.executor,
-        cluster=machine.cluster(job.folder, job.prepared),
+        cluster=machine.cluster(job.folder, data=job.prepared),
     ) as executor:
         (done,) = run_jobs(executor, [timed], retries=0)
     failure = done.failure

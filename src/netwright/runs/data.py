@@ -12,11 +12,11 @@ from netwright.data.open import KINDS, digests_any, open_any, prepare_any
 from netwright.data.splits import PARTS, Part, Splits
 from netwright.errors import DatasetError, RunError
 from netwright.execution.resources import available_cores
-from netwright.runs.cache import cache_root
 from netwright.runs.folder import RunFolder
 from netwright.settings import RunSettings
 from netwright.tasks import TASKS
 from netwright.tasks.base import TestCase
+from netwright.user_cache import cache_root
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from netwright.errors import SettingsError, StorageError
 from netwright.files import write_json
-from netwright.runs.cache import cache_root
+from netwright.user_cache import cache_root
 
 RECORDS = "own-databases"
 """The folder of the cache that records the databases which the user named."""

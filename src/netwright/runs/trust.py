@@ -17,12 +17,12 @@ from netwright.errors import StorageError, UntrustedCode
 from netwright.files import write_json
 from netwright.own_code.loading import OwnCode
 from netwright.own_code.sources import Source, source_of
-from netwright.runs.cache import cache_root
 from netwright.settings import RunSettings
 from netwright.spaces import code_of as space_code
 from netwright.spaces import code_option
 from netwright.spec import Spec
 from netwright.strategies.own import code_of as strategy_code
+from netwright.user_cache import cache_root
 
 RECORDS = "own-code"
 """The folder of the cache that records the code of the user's own searches."""

@@ -287,7 +287,7 @@ def search_shared(
             machine.whole_threads,
             memory_limit_mb(settings),
             name=machine.executor,
-            cluster=machine.cluster(folder.shared, data.prepared),
+            cluster=machine.cluster(folder.shared, data=data.prepared),
         ) as executor:
             result = _result(job, executor, settings.budget.retries, tick)
     finally:

@@ -78,11 +78,15 @@ class MachineSettings(BaseModel):
         """Whether workers run on other machines than the search."""
         return self.executor != "local"
 
-    def cluster(self, *folders: Path) -> Cluster:
-        """Where workers run, and what each asks for. ``folders``: what they read and write is there."""
-        return Cluster(
-            self.ray_address, float(self.cpus_per_trial or self.threads), self.gpus_per_trial or 0.0, folders
-        )
+    def cluster(self, *folders: Path, data: Path | None = None) -> Cluster:
+        """Where workers run, and what each asks for.
+
+        Args:
+            folders: what they read and write is there.
+            data: prepared data, which they only read.
+        """
+        cpus = float(self.cpus_per_trial or self.threads)
+        return Cluster(self.ray_address, cpus, self.gpus_per_trial or 0.0, folders, data)
 
     @property
     def _joined(self) -> int:

@@ -23,7 +23,6 @@ from netwright.planning.user_settings import UserSettings
 from netwright.report.metrics import metric_named
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
-from netwright.runs.cache import cache_root
 from netwright.runs.data import open_own, open_run_data, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
@@ -31,6 +30,7 @@ from netwright.tasks import TASKS
 from netwright.tasks.classification.predictor import Classifier, LabelledPicture, read_table
 from netwright.tasks.classification.report import on_test_images
 from netwright.tasks.classification.task import ClassificationTask
+from netwright.user_cache import cache_root
 from planning.steps import resolve
 
 SIZE = 16

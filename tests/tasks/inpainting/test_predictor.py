@@ -30,7 +30,6 @@ from netwright.report.metrics import metric_named
 from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
-from netwright.runs.cache import cache_root
 from netwright.runs.data import open_own, open_run_data, prepare_own, unseen_cases
 from netwright.runs.folder import create_run_folder
 from netwright.settings import RunSettings
@@ -41,6 +40,7 @@ from netwright.tasks.inpainting.metrics import image_quality
 from netwright.tasks.inpainting.predictor import Inpainter
 from netwright.tasks.inpainting.report import restorations
 from netwright.tasks.inpainting.task import InpaintingTask
+from netwright.user_cache import cache_root
 from netwright_tests import save_picture
 from planning.steps import after, resolve
 
