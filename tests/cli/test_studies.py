@@ -1,4 +1,4 @@
-"""Runs whose trials are in a PostgreSQL database, from the command line."""
+"""Runs whose trials are in a database that several may share, from the command line."""
 
 from __future__ import annotations
 
@@ -32,20 +32,29 @@ from postgresql_server import PASSWORD, PostgreSQL
 SECRET = "hunter2"
 
 
+@pytest.fixture(params=["postgresql", "journal"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of each kind."""
+    if request.param == "journal":
+        return f"journal://{tmp_path / 'disk' / 'lab.journal'}"
+    url: str = request.getfixturevalue("database")
+    return url
+
+
 def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_without_any(
-    database: str, dataset: Path, finished_run: Path, netwright: Command, tmp_path: Path
+    shared: str, dataset: Path, finished_run: Path, netwright: Command, tmp_path: Path
 ) -> None:
     options = ["--recipe", "segnas4", "--trials", 4, *SMALL, "--verdict-hours", 0]
     small = {"space.n": [1, 4], "space.p": [1, 3]}
     user = UserSettings(
-        trials=4, epochs=1, workers=2, verdict_hours=0, assignments={"storage.url": database, **small}
+        trials=4, epochs=1, workers=2, verdict_hours=0, assignments={"storage.url": shared, **small}
     )
     first = create_run(dataset, "segnas4", user, tmp_path / "lab")
-    study = ["--storage", database, "--study", "lab"]
+    study = ["--storage", shared, "--study", "lab"]
 
     other = netwright("search", dataset, *options, *study, "--seed", 1, "-o", tmp_path / "b")
     assert (other.returncode, "seed = 1 differs from the study 'lab'" in other.stderr) == (2, True)
-    chance = netwright("search", dataset, *options, "--storage", database, "-o", tmp_path / "b" / "lab")
+    chance = netwright("search", dataset, *options, "--storage", shared, "-o", tmp_path / "b" / "lab")
     assert (chance.returncode, "Give --study lab to take part" in chance.stderr) == (2, True)
     assert "stopped" in netwright("status", *study).stdout
 
@@ -112,6 +121,7 @@ def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_with
         (f"postgresql+psycopg://me@host/lab?password={SECRET}", 2, "PGPASSWORD or in the file ~/.pgpass"),
         ("mysql://host/lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
         ("lab", 2, "expected postgresql+psycopg://USER@HOST:5432/DATABASE"),
+        ("journal:lab", 2, "expected the absolute path of a file on a disk that all processes share"),
         (f"postgresql+psycopg://host:{SECRET}/lab", 2, "storage.url is no URL"),
         (f"postgresql+psycopg://me@host/lab?sslpassword={SECRET}", 2, "PGPASSWORD or in the file ~/.pgpass"),
     ],

@@ -77,6 +77,7 @@ def test_no_other_module_knows_which_database_it_is() -> None:
     knowing.remove("logs/mlflow.py")  # MLflow has a database of its own
     assert knowing == {"runs/storage.py", "runs/sqlite.py", "runs/reconnecting.py", "runs/folder.py"} | {
         "runs/postgresql.py",
+        "runs/journal.py",  # is none of these, and says so
         "runs/place.py",
         "runs/summary.py",  # asks in SQL, whichever it is
     }

@@ -14,6 +14,7 @@ from netwright.errors import SettingsError
 from netwright.runs.folder import RunFolder
 from netwright.runs.own_databases import remember_database, require_own_database
 from netwright.runs.place import Place, place_in
+from netwright.runs.storage import shared_backend
 from netwright.runs.studies import folder_for
 from netwright.settings import RunSettings, StorageSettings
 
@@ -30,18 +31,16 @@ def find_study(storage: StorageSettings, folder: Path, *, named: bool) -> Place 
         SettingsError: a study has the name by chance, the URL cannot be used, or the user never named it.
         StorageError: the database cannot be used.
     """
-    from netwright.runs import postgresql
-
     if storage.url is None:
         if storage.study is not None:
             raise SettingsError("storage.study is for a database: give storage.url (--storage), too.")
         return None
-    postgresql.require_url(storage.url)
+    shared_backend(storage.url).require_url(storage.url)
     place = place_in(storage, RunFolder(folder))
     if named:
         remember_database(place.url)
     require_own_database(place.url, place.study)
-    if postgresql.registered_run(place) is None:
+    if shared_backend(place.url).registered_run(place) is None:
         return None
     if storage.study is None:
         raise SettingsError(
@@ -79,15 +78,14 @@ def begin_study(
         )
     if storage.url is None:
         return settings.model_copy(update={"storage": storage})
-    from netwright.runs import postgresql
-
     place = place_in(storage, RunFolder(folder))
     storage = storage.model_copy(update={"study": place.study})
     if settings.race is not None:
         trials = (storage.folder or folder.resolve()) / f"trials-{secrets.token_hex(8)}"
         storage = storage.model_copy(update={"folder": trials})
     settings = settings.model_copy(update={"storage": storage})
-    kept = postgresql.register_run(place, settings.to_yaml(), json.dumps(splits.to_dict()))
+    texts = settings.to_yaml(), json.dumps(splits.to_dict())
+    kept = shared_backend(place.url).register_run(place, *texts)
     return settings if kept else None
 
 

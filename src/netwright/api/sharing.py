@@ -10,7 +10,7 @@ from netwright.runs.drivers import END, Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.marks import COMPARING, FINISHED, has_mark
 from netwright.runs.place import place_of
-from netwright.runs.storage import reopened_elsewhere
+from netwright.runs.storage import reopened_elsewhere, shared_backend
 from netwright.settings import parse_text
 
 
@@ -36,9 +36,8 @@ def keep_in_step(folder: RunFolder) -> None:
     """
     if folder.shared_trials is None:
         return
-    from netwright.runs import postgresql
-
-    kept = postgresql.registered_run(place_of(folder))
+    place = place_of(folder)
+    kept = shared_backend(place.url).registered_run(place)
     if kept is None:
         return
     here, there = folder.settings(), parse_text(kept.settings)

@@ -18,7 +18,8 @@ StorageOption = Annotated[
     typer.Option(
         "--storage",
         metavar="URL",
-        help="Database for the trials, postgresql+psycopg://USER@HOST/DATABASE, which several searches may use.",
+        help="Database for the trials, postgresql+psycopg://USER@HOST/DATABASE, which several searches may use; or "
+        "journal:///PATH, a file on a disk that they share.",
     ),
 ]
 StudyOption = Annotated[

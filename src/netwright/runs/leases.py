@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna.storages import BaseStorage
@@ -244,8 +244,8 @@ class LeasingDriver:
         return self._scalar(_FINISHED)
 
     def renew(self) -> None:
-        """Renews every lease of this driver."""
-        with self._engine.begin() as connection:
+        """Renews every lease of this driver. If the server is away, that is done the next time."""
+        with contextlib.suppress(SQLAlchemyError), self._engine.begin() as connection:
             connection.execute(text(_RENEW), self._values)
 
     def leave(self) -> None:
@@ -290,8 +290,21 @@ def _lease_of(trial: int) -> str:
     return f"trial {trial}"
 
 
+class Renewing(Protocol):
+    """A driver with leases. None of these raises an error where the storage is away, but `enter`."""
+
+    def enter(self) -> None:
+        """Makes it known."""
+
+    def renew(self) -> None:
+        """Renews its leases."""
+
+    def leave(self) -> None:
+        """Ends its leases."""
+
+
 @contextlib.contextmanager
-def renewed(driver: LeasingDriver, seconds: float) -> Iterator[LeasingDriver]:
+def renewed(driver: Renewing, seconds: float) -> Iterator[None]:
     """Within it, the leases of a driver are renewed by a thread. They end with it.
 
     Args:
@@ -302,14 +315,13 @@ def renewed(driver: LeasingDriver, seconds: float) -> Iterator[LeasingDriver]:
 
     def renew() -> None:
         while not ended.wait(seconds / RENEWALS):
-            with contextlib.suppress(SQLAlchemyError):  # a server that is away: the next time
-                driver.renew()
+            driver.renew()
 
     thread = threading.Thread(target=renew, name="netwright-leases", daemon=True)
     driver.enter()
     thread.start()
     try:
-        yield driver
+        yield
     finally:
         ended.set()
         thread.join(LEAVING_SECONDS)

@@ -44,8 +44,8 @@ def place_in(settings: StorageSettings, folder: RunFolder) -> Place:
         return Place(f"{SQLITE}{folder.database}", settings.study or STUDY_NAME)
     if settings.url.startswith("sqlite"):
         raise SettingsError(
-            f"{folder.settings_file}: storage.url is {settings.url!r}: expected a PostgreSQL database, or null for "
-            "study.db in the run folder. Correct it."
+            f"{folder.settings_file}: storage.url is {settings.url!r}: expected a PostgreSQL database, a journal, or "
+            "null for study.db in the run folder. Correct it."
         )
     return Place(settings.url, settings.study or folder.root.resolve().name, settings.lease_seconds)
 

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from netwright.errors import SettingsError, StorageError, first_line
 from netwright.runs import leases
 from netwright.runs.drivers import Driver
+from netwright.runs.kept_run import KeptRun
 from netwright.runs.leases import LeasingDriver, drivers_of, renewed
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import FULL, ROOM_SECONDS, ReconnectingStorage, server_full, tried_while
@@ -44,21 +44,6 @@ SELECT count(*), count(*) FILTER (WHERE state NOT IN ('RUNNING', 'WAITING')), ma
 FROM studies LEFT JOIN trials USING (study_id) LEFT JOIN trial_user_attributes USING (trial_id)
 WHERE study_name = :study GROUP BY studies.study_id
 """
-
-
-@dataclass(frozen=True)
-class KeptRun:
-    """What a database keeps of a run beside its study.
-
-    Args:
-        settings: the text of ``run.yaml``.
-        splits: the text of ``splits.json``.
-        finished: the run folder in which it was finished; None: it is not.
-    """
-
-    settings: str
-    splits: str
-    finished: str | None = None
 
 
 def require_url(url: str) -> None:

@@ -13,6 +13,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from netwright.errors import SettingsError, StorageError, first_line
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
+from netwright.runs.kept_run import KeptRun
 from netwright.runs.own_databases import require_own_database
 from netwright.runs.place import SQLITE, Place, place_of
 
@@ -48,11 +49,38 @@ class Backend(Protocol):
         """A value that changes whenever the search has stored something."""
 
 
+class SharedBackend(Backend, Protocol):
+    """A kind of database in which several drivers may share a study, with what they need beside it."""
+
+    def require_url(self, url: str) -> None:
+        """Refuses a URL that names no such database."""
+
+    def register_run(self, place: Place, settings: str, splits: str) -> bool:
+        """Keeps the settings and the parts of a run with its study; False: another run was there first."""
+
+    def registered_run(self, place: Place) -> KeptRun | None:
+        """What `register_run` has kept; None where the database has no such study."""
+
+    def registered_studies(self, place: Place) -> tuple[str, ...]:
+        """The names of all studies with a run, sorted."""
+
+
+POSTGRESQL = "postgresql+psycopg"
 BACKENDS: dict[str, str] = {
     "sqlite": "netwright.runs.sqlite",
-    "postgresql+psycopg": "netwright.runs.postgresql",
+    POSTGRESQL: "netwright.runs.postgresql",
+    "journal": "netwright.runs.journal",
 }
 """The modules of the backends by the scheme of the URL. One is imported when a run needs it."""
+
+
+def shared_backend(url: str) -> SharedBackend:
+    """The kind of database that a URL names, for a study that several may share. Whether the URL is one of that kind,
+    `SharedBackend.require_url` says.
+    """
+    scheme = url.partition(":")[0]
+    shared = scheme in BACKENDS and not url.startswith(SQLITE)
+    return cast(SharedBackend, import_module(BACKENDS[scheme if shared else POSTGRESQL]))
 
 
 def has_storage(folder: RunFolder) -> bool:

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -15,16 +15,15 @@ from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StudyFinished
 from netwright.files import write_json
 from netwright.runs.folder import RunFolder, create_run_folder, default_folder, require_new_folder
+from netwright.runs.kept_run import KeptRun
 from netwright.runs.marks import FINISHED
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
 from netwright.runs.room import ASSIGNED, OF_CLUSTERS, asked_of_executor, memory_for, workers_for
 from netwright.runs.start import found_again
+from netwright.runs.storage import shared_backend
 from netwright.settings import MachineSettings, RunSettings, override, parse_settings, parse_text
 from netwright.training.device import resolve_device
-
-if TYPE_CHECKING:
-    from netwright.runs.postgresql import KeptRun
 
 OWN = ("machine.", "training.device", "log", "dataset.path", "space.folder", "strategy.folder")
 """Beginnings of settings that each run folder of a study has for itself, because they are of its machine."""
@@ -37,9 +36,7 @@ def study_at(url: str, study: str) -> Place:
         SettingsError: the URL cannot be used.
         StorageError: the cache, which keeps what the user named, cannot be written.
     """
-    from netwright.runs import postgresql
-
-    postgresql.require_url(url)
+    shared_backend(url).require_url(url)
     remember_database(url)
     return Place(url, study)
 
@@ -71,11 +68,10 @@ def folder_for(place: Place, output: Path | None, given: Mapping[str, Any], *, w
         SettingsError: the study has other settings than the user gave.
         StorageError: the database cannot be used.
     """
-    from netwright.runs import postgresql
-
-    kept = postgresql.registered_run(place)
+    database = shared_backend(place.url)
+    kept = database.registered_run(place)
     if kept is None:
-        there = ", ".join(map(repr, postgresql.registered_studies(place))) or "none"
+        there = ", ".join(map(repr, database.registered_studies(place))) or "none"
         raise RunError(f"{place.url} has no study {place.study!r}. It has {there}: name one with --study.")
     settings, splits = _kept(place, kept)
     own = _own(settings, given, place)

@@ -18,9 +18,9 @@ class StorageSettings(BaseModel):
 
     url: str | None = Field(
         default=None,
-        description="a PostgreSQL database, `postgresql+psycopg://USER@HOST:PORT/DATABASE`, which several searches may "
-        "share. A password belongs into `PGPASSWORD` or `~/.pgpass`, never here. `null`: a file of the run "
-        "folder; `--storage`",
+        description="a PostgreSQL database, `postgresql+psycopg://USER@HOST:PORT/DATABASE`, or a journal file on a "
+        "shared disk, `journal:///PATH`, which several searches may share. A password belongs into `PGPASSWORD` or "
+        "`~/.pgpass`, never here. `null`: a file of the run folder; `--storage`",
     )
     study: str | None = Field(
         default=None,

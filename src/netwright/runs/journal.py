@@ -1,0 +1,200 @@
+"""Optuna's storage in a journal file on a shared disk. Several searches may share a study in it, without a server."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from netwright.errors import RunError, SettingsError, first_line
+from netwright.files import file_stamp, read_json
+from netwright.runs.drivers import Driver
+from netwright.runs.journal_driver import JournalDriver, SharedJournal, StudyFiles, drivers_in, folder_beside
+from netwright.runs.journal_file import JournalFile, cannot_be_used
+from netwright.runs.kept_run import KeptRun
+from netwright.runs.leases import renewed
+from netwright.runs.place import Place
+
+SCHEME = "journal"
+EXAMPLE = "journal:///shared/lab.journal"
+
+
+def require_url(url: str) -> None:
+    """Refuses a URL that names no file by its absolute path.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    path = url.removeprefix(f"{SCHEME}://")
+    if not path.startswith("/") or path.endswith("/"):
+        raise SettingsError(
+            f"storage.url is {url!r}: expected the absolute path of a file on a disk that all processes share, such as "
+            f"{EXAMPLE}."
+        )
+
+
+def exists(place: Place) -> bool:
+    """Whether there is such a study, or a run that was to search in it."""
+    return registered_run(place) is not None
+
+
+def open_for_writing(place: Place) -> BaseStorage:
+    """Opens the storage. It is made where there is none.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
+    return _opened(place, _files(place), None)
+
+
+@contextlib.contextmanager
+def driving(place: Place, folder: str) -> Iterator[Driver]:
+    """This process as one of the drivers of the study.
+
+    Args:
+        place: of the study.
+        folder: of the run, for messages.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
+    files = _files(place)
+    driver = JournalDriver(files, place, folder)
+    driver.storage = _opened(place, files, driver)
+    with renewed(driver, place.lease_seconds):
+        yield driver
+
+
+def drivers(place: Place) -> tuple[str, ...]:
+    """The drivers that work on the study now, in words."""
+    return drivers_in(StudyFiles(_journal(place), place.study))
+
+
+@contextlib.contextmanager
+def itself(place: Place) -> Iterator[RDBStorage]:
+    """None: a journal cannot be asked questions, only read as a whole.
+
+    Raises:
+        StorageInternalError: always.
+    """
+    raise StorageInternalError("A journal is read as a whole.")
+    yield
+
+
+def finished(place: Place) -> str | None:
+    """The run folder in which the study was finished; None: it is not."""
+    kept = registered_run(place)
+    return None if kept is None else kept.finished
+
+
+def reopen(place: Place, settings: str) -> None:
+    """Notes that a study goes on that was finished, with other settings.
+
+    Args:
+        place: of the study.
+        settings: the text of ``run.yaml``.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
+    files = _files(place)
+    with files.lock:
+        kept = files.kept()
+        if kept is not None:
+            files.keep(replace(kept, settings=settings, finished=None))
+
+
+@contextlib.contextmanager
+def reading(place: Place) -> Iterator[BaseStorage]:
+    """A copy of the storage at this moment. Readers need no permission to write.
+
+    Raises:
+        RunError: the journal is damaged.
+        StorageError: it cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = _journal(place)
+    with tempfile.TemporaryDirectory(prefix="netwright-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / journal.name
+        try:
+            shutil.copyfile(journal, copy)
+        except FileNotFoundError:
+            copy.touch()  # a run that has not begun
+        except OSError as error:
+            raise cannot_be_used(journal, error) from error
+        try:
+            yield JournalStorage(JournalFileBackend(str(copy)))
+        except ValueError as error:  # of a line that is no JSON
+            raise RunError(f"{journal} is damaged ({first_line(error)}). Restore it from a copy.") from None
+
+
+def stamp(place: Place) -> object:
+    """A value that changes whenever a search has stored something."""
+    return file_stamp(_journal(place))
+
+
+def register_run(place: Place, settings: str, splits: str) -> bool:
+    """Keeps the settings and the parts of a run with its study, so that other drivers can join it.
+
+    Args:
+        place: of the study.
+        settings: the text of ``run.yaml``.
+        splits: the text of ``splits.json``.
+
+    Returns:
+        Whether they are kept; False: another run was there first.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
+    files = _files(place)
+    with files.lock:
+        if files.kept() is not None:
+            return False
+        JournalFile(_journal(place), files.lock)
+        files.write_leases({})
+        files.keep(KeptRun(settings, splits))
+        return True
+
+
+def registered_run(place: Place) -> KeptRun | None:
+    """What `register_run` has kept; None where the journal has no such study."""
+    return StudyFiles(_journal(place), place.study).kept()
+
+
+def registered_studies(place: Place) -> tuple[str, ...]:
+    """The names of all studies with a run, sorted."""
+    kept = sorted(folder_beside(_journal(place)).glob("run-*.json"))
+    return tuple(sorted(str(read_json(file)["study"]) for file in kept))
+
+
+def _journal(place: Place) -> Path:
+    require_url(place.url)
+    return Path(place.url.removeprefix(f"{SCHEME}://"))
+
+
+def _files(place: Place) -> StudyFiles:
+    """The files of a study, in a folder that is made where there is none.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    files = StudyFiles(_journal(place), place.study)
+    try:
+        files.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_be_used(files.folder, error) from error
+    return files
+
+
+def _opened(place: Place, files: StudyFiles, driver: JournalDriver | None) -> SharedJournal:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return SharedJournal(JournalFile(_journal(place), files.lock), driver)

@@ -1,0 +1,344 @@
+"""Drivers that share a study in a journal on a shared disk. Each trial in training is leased to one of them.
+
+The leases are a small file beside the journal, which is read and written under the journal's lock. A lease has its end
+by the clock of the disk, so the drivers' clocks do not matter. All else is as with PostgreSQL, in
+`netwright.runs.leases`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from netwright.errors import StorageError
+from netwright.execution.notes import say_once
+from netwright.files import read_json, write_json
+from netwright.runs.drivers import END, TakenUp, new_trial
+from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used
+from netwright.runs.kept_run import KeptRun
+from netwright.runs.place import Place
+
+RENEWALS = 4
+_WORKERS = "workers of "
+
+
+class Overtaken(Exception):  # noqa: N818  nothing is wrong
+    """Another driver has made a trial since this one counted them, or makes the end of the run."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a driver has, who that is in words, and until when by the clock of the disk."""
+
+    driver: str
+    words: str
+    ends: float
+
+
+class StudyFiles:
+    """The files of a study beside its journal: its run, and the leases.
+
+    Args:
+        journal: the file.
+        study: the name.
+    """
+
+    def __init__(self, journal: Path, study: str) -> None:
+        self.folder = folder_beside(journal)
+        digest = hashlib.sha256(study.encode()).hexdigest()[:16]
+        self.study = study
+        self.run = self.folder / f"run-{digest}.json"
+        self._leases = self.folder / f"leases-{digest}.json"
+        self._clock = self.folder / f"clock-{digest}"
+        self.lock = DiskLock(self.folder / "lock")
+
+    def now(self) -> float:
+        """Seconds by the clock of the disk.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            self._clock.touch()
+            return self._clock.stat().st_mtime
+        except OSError as error:
+            raise cannot_be_used(self._clock, error) from error
+
+    def leases(self) -> dict[str, Lease]:
+        """All leases, also those that have lapsed."""
+        if not self._leases.exists():
+            return {}
+        return {what: Lease(**values) for what, values in read_json(self._leases).items()}
+
+    def write_leases(self, leases: dict[str, Lease]) -> None:
+        """Keeps these."""
+        write_json(self._leases, {what: asdict(lease) for what, lease in leases.items()})
+
+    def kept(self) -> KeptRun | None:
+        """The run of the study; None: there is none."""
+        if not self.run.exists():
+            return None
+        values = read_json(self.run)
+        return KeptRun(values["settings"], values["splits"], values["finished"])
+
+    def keep(self, kept: KeptRun) -> None:
+        """Keeps the run of the study."""
+        write_json(self.run, {"study": self.study, **asdict(kept)})
+
+
+def folder_beside(journal: Path) -> Path:
+    """The folder with what is kept beside a journal."""
+    return journal.with_name(f"{journal.name}.netwright")
+
+
+class JournalDriver:
+    """One of several drivers of a study.
+
+    Args:
+        files: of the study.
+        place: of the study.
+        folder: the run folder of this driver, for messages.
+    """
+
+    several = True
+    storage: BaseStorage
+
+    def __init__(self, files: StudyFiles, place: Place, folder: str) -> None:
+        self._files = files
+        self._place = place
+        self._folder = folder
+        self._driver = secrets.token_hex(8)
+        self._words = f"process {os.getpid()} on {socket.gethostname()}, in {folder}"
+        self._known: int | None = None
+
+    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
+        """A new trial, leased while nobody else writes.
+
+        None: there are not ``known`` trials any more, or another driver makes the end.
+        """
+        self._known = known
+        try:
+            return new_trial(study, born)
+        except Overtaken:
+            return None
+        finally:
+            self._known = None
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Always its own: who was overtaken asks again at once."""
+        return nullcontext()
+
+    def workers(self, own: int) -> int:
+        """How many candidates all drivers that live train at once, if this one trains ``own``."""
+        with self._changed() as (leases, now):
+            self._take(leases, now, f"{_WORKERS}{self._driver}", words=str(own))
+            alive = [
+                int(lease.words)
+                for what, lease in leases.items()
+                if what.startswith(_WORKERS) and lease.ends >= now
+            ]
+        return sum(alive)
+
+    def created(self, trials: Callable[[], int], create: Callable[[], int]) -> int:
+        """A new trial, by its id in the storage, with its lease.
+
+        A search that no other may join makes its trials without `ask`, and needs no leases for them.
+
+        Args:
+            trials: counts those of the study.
+            create: makes the trial.
+
+        Raises:
+            Overtaken: another driver has made one since this one counted, or makes the end of the run.
+        """
+        if self._known is None:
+            return create()
+        with self._changed() as (leases, now):
+            if trials() != self._known or self._ends_elsewhere(leases, now):
+                raise Overtaken
+            trial = create()
+            self._take(leases, now, _lease_of(trial))
+            return trial
+
+    def require_mine(self, trial: int) -> None:
+        """Refuses to finish a trial that another driver has.
+
+        Raises:
+            TakenUp: it has, as this one was away for longer than its lease.
+        """
+        lease = self._files.leases().get(_lease_of(trial))
+        if lease is not None and lease.driver != self._driver:
+            raise TakenUp(f"Trial {trial} is that of {lease.words} now.")
+
+    def take_up(self, trials: Iterable[int]) -> int | None:
+        """The first of these trials whose lease has lapsed. It is this driver's now."""
+        with self._changed() as (leases, now):
+            for trial in trials:
+                finished = self.storage.get_trial(trial).state.is_finished()
+                if not finished and self._take(leases, now, _lease_of(trial)):
+                    return trial
+        return None
+
+    def holds(self, trial: int) -> bool:
+        """Whether a trial is still this driver's. Its lease is renewed."""
+        with self._changed() as (leases, now):
+            lease = leases.get(_lease_of(trial))
+            return (
+                lease is not None
+                and lease.driver == self._driver
+                and self._take(leases, now, _lease_of(trial))
+            )
+
+    def release(self, trial: int) -> None:
+        """Ends the lease of a finished trial."""
+        with self._changed() as (leases, _):
+            lease = leases.get(_lease_of(trial))
+            if lease is not None and lease.driver == self._driver:
+                del leases[_lease_of(trial)]
+
+    def reserve(self, what: str) -> str | None:
+        """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
+
+        It waits for a lease to lapse, as that may be of a driver that is gone, unless the end of the run is wanted and
+        it is made. No trial is made at that moment, and nobody makes one after that.
+        """
+        waited = time.monotonic() + self._place.lease_seconds + 1.0
+        while True:
+            with self._changed() as (leases, now):
+                if self._take(leases, now, what):
+                    return None
+                holder = leases[what].words
+            if time.monotonic() > waited or (what == END and self.finished() is not None):
+                return holder
+            say_once(
+                f"Waiting up to {self._place.lease_seconds:.0f} s to see whether {holder}, still works on this."
+            )
+            time.sleep(min(1.0, self._place.lease_seconds / RENEWALS))
+
+    def ends_elsewhere(self) -> bool:
+        """Whether another driver makes the end of the run now, or it is made."""
+        with self._files.lock:
+            return self._ends_elsewhere(self._files.leases(), self._files.now())
+
+    def _ends_elsewhere(self, leases: dict[str, Lease], now: float) -> bool:
+        end = leases.get(END)
+        other = end is not None and end.ends >= now and end.driver != self._driver
+        return other or self.finished() is not None
+
+    def finish(self) -> None:
+        """Notes for the other drivers that the run is finished."""
+        with self._files.lock:
+            kept = self._files.kept()
+            if kept is not None and kept.finished is None:
+                self._files.keep(replace(kept, finished=self._folder))
+
+    def finished(self) -> str | None:
+        """The run folder in which a driver has finished the run; None: none has."""
+        kept = self._files.kept()
+        return None if kept is None else kept.finished
+
+    def enter(self) -> None:
+        """Makes this driver known, and removes what drivers have left that were killed long ago."""
+        with self._changed() as (leases, now):
+            for what in [what for what, lease in leases.items() if lease.ends < now - 86400.0]:
+                del leases[what]
+            self._take(leases, now, self._driver)
+
+    def renew(self) -> None:
+        """Renews every lease of this driver. If the disk is away, that is done the next time."""
+        with contextlib.suppress(StorageError), self._changed() as (leases, now):
+            for what in [what for what, lease in leases.items() if lease.driver == self._driver]:
+                leases[what] = replace(leases[what], ends=now + self._place.lease_seconds)
+
+    def leave(self) -> None:
+        """Ends every lease, so that others need not wait for that. If the disk is away, the leases lapse."""
+        with contextlib.suppress(StorageError), self._changed() as (leases, _):
+            for what in [what for what, lease in leases.items() if lease.driver == self._driver]:
+                del leases[what]
+
+    @contextlib.contextmanager
+    def _changed(self) -> Iterator[tuple[dict[str, Lease], float]]:
+        """The leases, to be changed while nobody else does, and the time by the clock of the disk."""
+        with self._files.lock:
+            leases = self._files.leases()
+            before = dict(leases)
+            yield leases, self._files.now()
+            if leases != before:
+                self._files.write_leases(leases)
+
+    def _take(self, leases: dict[str, Lease], now: float, what: str, words: str | None = None) -> bool:
+        """Whether something is this driver's now: it is its own, or free."""
+        lease = leases.get(what)
+        if lease is not None and lease.ends >= now and lease.driver != self._driver:
+            return False
+        leases[what] = Lease(self._driver, words or self._words, now + self._place.lease_seconds)
+        return True
+
+
+class SharedJournal(JournalStorage):
+    """Optuna's storage in a journal that several drivers share.
+
+    Args:
+        file: the journal.
+        driver: that writes to it; None: it is only read, or a study is made.
+    """
+
+    def __init__(self, file: JournalFile, driver: JournalDriver | None = None) -> None:
+        super().__init__(file)
+        self._file, self._driver = file, driver
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """As in `JournalStorage`, with a lease (`JournalDriver.created`)."""
+        create = super().create_new_trial
+        if self._driver is None:
+            return create(study_id, template_trial)
+        return self._driver.created(
+            lambda: len(self.get_all_trials(study_id, deepcopy=False)),
+            lambda: create(study_id, template_trial),
+        )
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """As in `JournalStorage`, unless another driver has taken the trial up.
+
+        Args:
+            trial_id: in the storage.
+            state: that it is to have.
+            values: of a complete trial.
+        """
+        with self._file.lock:
+            if self._driver is not None and state.is_finished():
+                self._driver.require_mine(trial_id)
+            return super().set_trial_state_values(trial_id, state, values)
+
+
+def _lease_of(trial: int) -> str:
+    return f"trial {trial}"
+
+
+def drivers_in(files: StudyFiles) -> tuple[str, ...]:
+    """The drivers that work on a study now, in words. Readers need no permission to write."""
+    try:
+        now = files.now()
+    except StorageError:
+        now = time.time()
+    return tuple(
+        sorted(
+            lease.words
+            for what, lease in files.leases().items()
+            if what == lease.driver and lease.ends >= now
+        )
+    )

@@ -1,0 +1,158 @@
+"""A study in a journal file, and the leases of its drivers beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from netwright.errors import RunError, SettingsError, StorageError
+from netwright.runs import journal as backend
+from netwright.runs import journal_file
+from netwright.runs.drivers import END
+from netwright.runs.journal_driver import StudyFiles
+from netwright.runs.journal_file import DiskLock
+from netwright.runs.kept_run import KeptRun
+from netwright.runs.place import Place
+
+LEASE = 1.5
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "disk" / "lab.journal"
+
+
+@pytest.fixture
+def place(file: Path) -> Place:
+    place = Place(f"journal://{file}", "study", LEASE)
+    assert backend.register_run(place, "as begun", "{}")
+    return place
+
+
+def study_in(storage: optuna.storages.BaseStorage) -> optuna.Study:
+    return optuna.create_study(storage=storage, study_name="study", direction="maximize", load_if_exists=True)
+
+
+@pytest.mark.parametrize("url", ["journal://lab.journal", "journal:lab", "journal:///shared/"])
+def test_a_url_without_the_path_of_a_file_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="expected the absolute path of a file"):
+        backend.require_url(url)
+
+
+def test_what_is_kept_of_a_run_is_that_of_the_first_and_is_found_by_its_name(
+    place: Place, tmp_path: Path
+) -> None:
+    assert not backend.register_run(place, "another", "{}")
+    other = replace(place, study="other/study")
+    assert backend.registered_run(other) is None
+    assert backend.register_run(other, "of the other", "[]")
+    assert backend.registered_run(place) == KeptRun("as begun", "{}")
+    assert backend.registered_studies(place) == ("other/study", "study")
+    assert backend.registered_studies(Place(f"journal://{tmp_path / 'none'}")) == ()
+
+
+def test_a_finished_study_that_goes_on_is_unfinished_for_all(place: Place) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        one.finish()
+        other.finish()
+    assert backend.finished(place) == "a"
+    backend.reopen(place, "with more hours")
+    assert backend.registered_run(place) == KeptRun("with more hours", "{}")
+
+
+def test_a_task_for_one_is_done_by_one_and_passes_to_another_when_that_is_gone(place: Place) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        assert one.reserve(END) is None
+        assert other.ends_elsewhere()
+        assert not one.ends_elsewhere()
+        assert "in a" in str(other.reserve(END)), "it renews its lease"
+        assert [words.rpartition(" ")[2] for words in backend.drivers(place)] == ["a", "b"]
+        assert (one.workers(1), other.workers(3), one.workers(1)) == (1, 4, 4)
+        one.renew = lambda: None
+        assert other.reserve(END) is None, "it gives no sign of life any more"
+        assert one.ends_elsewhere()
+    assert backend.drivers(place) == ()
+
+
+def test_a_trial_is_one_drivers_and_none_is_made_by_who_was_overtaken(place: Place) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        study, same = study_in(one.storage), study_in(other.storage)
+        assert one.ask(study, 1) is None, "there is no trial yet"
+        trial = one.ask(study, 0)
+        assert trial is not None
+        assert other.ask(same, 0) is None
+        assert other.take_up([trial._trial_id]) is None
+        assert one.holds(trial._trial_id)
+        assert not other.holds(trial._trial_id)
+        assert other.ask(same, 1) is not None
+        assert one.reserve(END) is None
+        assert other.ask(same, 2) is None, "another one makes the end"
+        study.tell(trial, 0.5)
+        one.release(trial._trial_id)
+        assert other.take_up([trial._trial_id]) is None, "it is finished"
+    with backend.reading(place) as copy:
+        assert [t.state for t in study_in(copy).get_trials()] == [TrialState.COMPLETE, TrialState.RUNNING]
+
+
+def test_a_line_that_was_written_in_part_is_passed_over_and_removed_by_the_next_writer(
+    place: Place, file: Path
+) -> None:
+    with backend.driving(place, "a") as one, backend.driving(place, "b") as other:
+        study = study_in(one.storage)
+        trial = one.ask(study, 0)
+        assert trial is not None
+        whole = file.read_bytes()
+        file.write_bytes(whole + b'{"op_code":5,"worker_id":"x","study')
+        assert len(study_in(other.storage).get_trials()) == 1
+        trial.set_user_attr("words", "of the next")
+        lines = file.read_bytes().splitlines(keepends=True)
+        assert b"".join(lines[:-1]).startswith(whole)
+        assert all(line.startswith(b"{") and line.endswith(b"}\n") for line in lines)
+        assert study_in(other.storage).get_trials()[0].user_attrs == {"words": "of the next"}
+
+
+def test_a_damaged_journal_and_a_disk_that_is_away_are_told(
+    place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with backend.driving(place, "a") as one:
+        study_in(one.storage)
+    file.write_bytes(b"no journal at all\n" + file.read_bytes())
+    with pytest.raises(RunError, match=re.escape(f"{file} is damaged")), backend.reading(place):
+        pass
+    blocked = file.parent / "a file"
+    blocked.touch()
+    with pytest.raises(StorageError, match="cannot be used"):
+        backend.open_for_writing(Place(f"journal://{blocked / 'lab.journal'}"))
+    monkeypatch.setattr(journal_file, "LOCK_SECONDS", 0.1)
+    lock = DiskLock(StudyFiles(file, "study").folder / "lock")
+    holding, seen = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with DiskLock(StudyFiles(file, "study").folder / "lock"):
+            holding.set()
+            seen.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holding.wait(30)
+    with pytest.raises(StorageError, match="has been locked by another process"):
+        lock.acquire()
+    seen.set()
+    thread.join(30)
+    with lock, lock:
+        pass
+
+
+def test_the_clock_is_that_of_the_disk(place: Place, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = StudyFiles(file, "study")
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert files.now() == pytest.approx(os.stat(file.parent).st_mtime, abs=60)
+    assert files.now() <= files.now()
