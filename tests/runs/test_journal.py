@@ -111,6 +111,10 @@ def test_a_line_that_was_written_in_part_is_passed_over_and_removed_by_the_next_
         assert trial is not None
         whole = file.read_bytes()
         file.write_bytes(whole + b'{"op_code":5,"worker_id":"x","study')
+        with backend.reading(place) as copy:
+            seen = optuna.load_study(storage=copy, study_name="study")
+            seen.set_user_attr("words", "in the copy")
+            assert (len(seen.get_trials()), seen.user_attrs) == (1, {"words": "in the copy"})
         assert len(study_in(other.storage).get_trials()) == 1
         trial.set_user_attr("words", "of the next")
         lines = file.read_bytes().splitlines(keepends=True)

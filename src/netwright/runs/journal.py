@@ -12,13 +12,12 @@ from pathlib import Path
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 
 from netwright.errors import RunError, SettingsError, first_line
 from netwright.files import file_stamp, read_json
 from netwright.runs.drivers import Driver
 from netwright.runs.journal_driver import JournalDriver, SharedJournal, StudyFiles, drivers_in, folder_beside
-from netwright.runs.journal_file import JournalFile, cannot_be_used
+from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used
 from netwright.runs.kept_run import KeptRun
 from netwright.runs.leases import renewed
 from netwright.runs.place import Place
@@ -131,7 +130,7 @@ def reading(place: Place) -> Iterator[BaseStorage]:
         except OSError as error:
             raise cannot_be_used(journal, error) from error
         try:
-            yield JournalStorage(JournalFileBackend(str(copy)))
+            yield JournalStorage(JournalFile(copy, DiskLock(Path(folder) / "lock")))
         except ValueError as error:  # of a line that is no JSON
             raise RunError(f"{journal} is damaged ({first_line(error)}). Restore it from a copy.") from None
 

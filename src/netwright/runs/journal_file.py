@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Any
 
 from filelock import FileLock, Timeout
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock
 
 from netwright.errors import StorageError
 
