@@ -24,6 +24,7 @@ from netwright.runs.data import SearchData
 from netwright.runs.drivers import END, Driver
 from netwright.runs.folder import RunFolder
 from netwright.runs.place import Place
+from netwright.runs.storage import shared_backend
 from netwright.runs.trials import CONTINUES, record_of
 from netwright.searches import multi_fidelity, race_trials
 from netwright.searches.jobs import CandidateJob
@@ -89,12 +90,28 @@ def parts_of(study: optuna.Study) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Place:
+    """A study in a journal file, in place of the server."""
+    place = Place(f"journal://{tmp_path / 'lab.journal'}", "study")
+    assert shared_backend(place.url).register_run(place, "", "")
+    return place
+
+
 @pytest.mark.parametrize(
-    ("rule", "drivers"), [("asha", 2), ("asha", 3), ("freeze-thaw", 2), ("short-then-best", 3)]
+    ("rule", "drivers", "where"),
+    [
+        ("asha", 2, "place"),
+        ("asha", 3, "place"),
+        ("asha", 3, "disk"),
+        ("freeze-thaw", 2, "place"),
+        ("short-then-best", 3, "place"),
+    ],
 )
 def test_several_searches_decide_what_one_with_as_many_workers_would(
-    rule: str, drivers: int, place: Place, tmp_path: Path
+    rule: str, drivers: int, where: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    place = request.getfixturevalue(where)
     # What a part takes beside its training is what each search assumes at first, whoever trains it.
     race = {"first_seconds": 30, "rule": rule}
 
@@ -112,7 +129,7 @@ def test_several_searches_decide_what_one_with_as_many_workers_would(
     with contextlib.ExitStack() as ended:
         searches = []
         for name in "abc"[:drivers]:
-            driver = ended.enter_context(backend.driving(place, name))
+            driver = ended.enter_context(shared_backend(place.url).driving(place, name))
             driver.workers(1)
             searches.append(search_of(tmp_path / "shared", settings(1), executor, driver.storage, driver))
         simulate(searches, [1] * drivers, executor)
@@ -191,9 +208,12 @@ def test_searches_at_the_same_time_train_no_part_twice_and_keep_the_number_of_ca
     assert backend.drivers(place) == ()
 
 
+@pytest.mark.parametrize("where", ["place", "disk"])
 def test_the_part_of_a_search_that_is_gone_is_made_again_from_what_it_left_and_its_late_result_is_dropped(
-    place: Place, tmp_path: Path
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    place = request.getfixturevalue(where)
+    backend = shared_backend(place.url)
     machine = {"workers": 2, "executor": "ray", "ray_address": "auto"}  # so that none are joined
     settings = settings_of(tmp_path, budget={"hours": 0.25, "trials": 2}, machine=machine)
     executor = Simulated()
@@ -225,6 +245,7 @@ def test_the_part_of_a_search_that_is_gone_is_made_again_from_what_it_left_and_i
         late = executor.submit(job.function, job.argument("cpu")).result()
         one._finish(Done(job, late))
         assert one._study.get_trials()[lost].value is None, "it comes too late"
+        assert left.exists(), "the new part may yet have to begin again from it"
         other._finish(Done(again, result))
         candidate = next(c for c in other.candidates() if c.number == new.root)
         assert candidate.seconds == pytest.approx(until)
