@@ -41,6 +41,7 @@ PRELOADED = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "netwright.api.runner",
     "netwright.report.collect.run",
+    "netwright.runs.journal",
     "netwright.runs.postgresql",
     "netwright.runs.sqlite",
     "netwright.spaces.segnas.space",

@@ -21,6 +21,7 @@ from netwright.runs import postgresql as backend
 from netwright.runs.folder import RunFolder
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import Place
+from netwright.runs.storage import shared_backend
 from postgresql_server import PostgreSQL
 from real_trainings import OPTIONS
 from tabulated import LEASE, TRIALS, Drivers, drivers
@@ -180,6 +181,23 @@ def study(postgresql: PostgreSQL, _database: str, new_run: Run) -> Callable[...,
         own = Place(postgresql.url(_database), name)
         remember_database(own.url)
         assert backend.register_run(own, first.settings_file.read_text(), first.splits_file.read_text())
+        return folders
+
+    return make
+
+
+@pytest.fixture
+def journal(new_run: Run, tmp_path: Path) -> Callable[[str], list[Path]]:
+    """Makes two run folders that share a new study in a journal file, by its name."""
+    url = f"journal://{tmp_path / 'disk' / 'lab.journal'}"
+    remember_database(url)
+
+    def make(name: str) -> list[Path]:
+        place = {"storage.url": url, "storage.study": name}
+        folders = [new_run(f"{name}-{letter}", **place) for letter in "ab"]
+        first = RunFolder(folders[0])
+        texts = first.settings_file.read_text(), first.splits_file.read_text()
+        assert shared_backend(url).register_run(Place(url, name), *texts)
         return folders
 
     return make

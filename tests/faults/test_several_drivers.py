@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
@@ -55,6 +57,7 @@ def require_both_finish(
     "fault",
     [
         "a driver",
+        "a driver of a journal",
         "the server",
         pytest.param("a driver and its workers", marks=pytest.mark.slow),
         pytest.param("a worker", marks=pytest.mark.slow),
@@ -65,12 +68,14 @@ def test_what_is_killed_costs_nothing(
     rounds: Rounds,
     chance: random.Random,
     study: Study,
+    journal: Study,
     postgresql: PostgreSQL,
     fleet: Drivers,
     machine: Machine,
 ) -> None:
+    make = journal if fault.endswith("journal") else study
     for number in rounds:
-        folders = study(f"{fault}-{number}".replace(" ", "-"))
+        folders = make(f"{fault}-{number}".replace(" ", "-"))
         one, other = (fleet.begin(folder) for folder in folders)
         at_a_random_moment(chance, folders, one, other)
         if fault == "the server":
@@ -88,6 +93,29 @@ def test_what_is_killed_costs_nothing(
             require_of_the_table(folders, kept)
         else:
             require_both_finish(fleet, (one, other), folders, kept)
+        require_nothing_left(folders, fleet.sessions, machine)
+
+
+@pytest.mark.parametrize("where", ["study", pytest.param("journal", marks=pytest.mark.slow)])
+def test_a_driver_that_is_suspended_for_longer_than_a_lease_costs_nothing(
+    where: str,
+    rounds: Rounds,
+    chance: random.Random,
+    fleet: Drivers,
+    machine: Machine,
+    request: pytest.FixtureRequest,
+) -> None:
+    """The other one takes its trials up, and what comes of it when it wakes is dropped."""
+    make = request.getfixturevalue(where)
+    for number in rounds:
+        folders = make(f"suspended-{where}-{number}")
+        one, other = (fleet.begin(folder) for folder in folders)
+        at_a_random_moment(chance, folders, one, other)
+        assert one.pid is not None
+        os.kill(one.pid, signal.SIGSTOP)
+        time.sleep(LEASE + 1.0)
+        os.kill(one.pid, signal.SIGCONT)
+        require_both_finish(fleet, (one, other), folders)
         require_nothing_left(folders, fleet.sessions, machine)
 
 
