@@ -41,6 +41,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.mark.cluster
 def test_a_study_is_begun_in_one_folder_searched_from_another_and_looked_at_without_any(
     shared: str, dataset: Path, finished_run: Path, netwright: Command, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from netwright.runs.journal_file import DiskLock
 from netwright.runs.kept_run import KeptRun
 from netwright.runs.place import Place
 
+pytestmark = pytest.mark.cluster
 LEASE = 1.5
 
 

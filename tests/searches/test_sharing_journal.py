@@ -31,6 +31,7 @@ from netwright.strategies.completion import COMPLETION
 from netwright.training.outcome import Outcome
 from processes import line_of, wait_until
 
+pytestmark = pytest.mark.cluster
 LEASE = 1.5
 TRIALS = 12
 

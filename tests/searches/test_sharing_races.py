@@ -98,6 +98,7 @@ def disk(tmp_path: Path) -> Place:
     return place
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize(
     ("rule", "drivers", "where"),
     [
@@ -208,6 +209,7 @@ def test_searches_at_the_same_time_train_no_part_twice_and_keep_the_number_of_ca
     assert backend.drivers(place) == ()
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("where", ["place", "disk"])
 def test_the_part_of_a_search_that_is_gone_is_made_again_from_what_it_left_and_its_late_result_is_dropped(
     where: str, tmp_path: Path, request: pytest.FixtureRequest
