@@ -160,8 +160,7 @@ def register_run(place: Place, settings: str, splits: str) -> bool:
             return False
         JournalFile(_journal(place), files.lock)
         files.write_leases({})
-        files.keep(KeptRun(settings, splits))
-        return True
+        return files.begin(KeptRun(settings, splits))
 
 
 def registered_run(place: Place) -> KeptRun | None:

@@ -97,6 +97,24 @@ class StudyFiles:
         """Keeps the run of the study."""
         write_json(self.run, {"study": self.study, **asdict(kept)})
 
+    def begin(self, kept: KeptRun) -> bool:
+        """Keeps the run of a new study; False: there is one, even if this machine has not heard of it yet.
+
+        Raises:
+            StorageError: the disk cannot be used.
+        """
+        new = self.run.with_name(f".{self.run.name}.{secrets.token_hex(4)}")
+        write_json(new, {"study": self.study, **asdict(kept)})
+        try:
+            os.link(new, self.run)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise cannot_be_used(self.run, error) from error
+        finally:
+            new.unlink(missing_ok=True)
+        return True
+
 
 def folder_beside(journal: Path) -> Path:
     """The folder with what is kept beside a journal."""
