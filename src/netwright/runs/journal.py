@@ -159,8 +159,10 @@ def register_run(place: Place, settings: str, splits: str) -> bool:
         if files.kept() is not None:
             return False
         JournalFile(_journal(place), files.lock)
+        if not files.begin(KeptRun(settings, splits)):
+            return False
         files.write_leases({})
-        return files.begin(KeptRun(settings, splits))
+        return True
 
 
 def registered_run(place: Place) -> KeptRun | None:
