@@ -51,7 +51,8 @@ def require_own_database(url: str, study: str) -> None:
     if not _is_own(url):
         raise SettingsError(
             f"storage.url is {url}, which no command of yours has named here: a run folder of somebody else may name "
-            "any server, which would get your password. If you trust it, name it once: netwright status --storage "
+            "any server, which would get your password, or any file, which would be written to. If you trust it, name "
+            "it once: netwright status --storage "
             f"{shlex.quote(url)} --study {shlex.quote(study)}.{_of_another_user(_record(url))}"
         )
 
