@@ -300,6 +300,7 @@ def test_who_joins_a_study_of_a_cluster_without_gpus_uses_those_of_its_machine(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10e9, 24e9))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "a GPU")
     joined = join_study(place_of(first), tmp_path / "b", {"machine.executor": "local"}).settings
     assert devices(joined.training.device) == ("cuda:0", "cuda:1", "cuda:2")
     assert joined.machine.workers == 3

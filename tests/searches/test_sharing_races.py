@@ -331,7 +331,7 @@ def test_the_end_waits_for_parts_that_others_have_begun_and_ends_those_of_proces
             training._finish(Done(job, executor.submit(job.function, job.argument("cpu")).result()))
 
         monkeypatch.setattr(race_trials.time, "sleep", finish)
-        await_others(training._study, first)
+        await_others(optuna.load_study(storage=first.storage, study_name="study"), first)
     assert len(waits) == 1
     gone_trial, trained = training._study.get_trials()
     assert (gone_trial.state, gone_trial.user_attrs["reason"]) == (TrialState.FAIL, GONE)
