@@ -12,10 +12,19 @@ from netwright.data.images.dataset import ImageSet, Label
 from netwright.data.images.issues import labels_of_all, not_whole
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_folders import ignored_file, image_set
-from netwright.data.layouts.part_names import PARTS
+from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.picture_tables import Pictures, part_of_folders, part_of_table, tables_in
-from netwright.data.layouts.table_choice import CLASS_TABLE, choose, pictures_of, rivals, told
-from netwright.data.layouts.table_columns import SEPARATOR, ZERO_OR_ONE, Columns, groups_of, part_column
+from netwright.data.layouts.table_choice import (
+    CLASS_TABLE,
+    SEVERAL,
+    choose,
+    description_for,
+    pictures_of,
+    rivals,
+    told,
+)
+from netwright.data.layouts.table_columns import SEPARATOR, ZERO_OR_ONE, Columns, groups_of
+from netwright.data.layouts.table_parts import PartColumns, part_columns, unread_problems
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
@@ -71,8 +80,8 @@ def read(root: Path) -> ImageSet:
     """The pictures that a table names, with the classes or labels that it tells; their headers are read.
 
     One column tells classes, or several labels a picture with ``|`` between them. Columns of 0 and 1 tell classes if
-    each row has exactly one 1, otherwise labels. Parts are those of a column such as ``split``, of lists such as
-    ``test_list.txt``, or those in the names of folders and tables.
+    each row has exactly one 1, otherwise labels; or as a description says. Parts are those of columns such as ``split``
+    and ``is_test``, of lists such as ``test_list.txt``, or those in the names of folders and tables.
 
     Raises:
         DatasetError: no table names the pictures, or several tables or columns may be meant.
@@ -86,9 +95,12 @@ def read(root: Path) -> ImageSet:
     if left := [path for name, path in pictures.paths.items() if name not in named]:
         expected = f"a row with a label in {told(root, columns.table)}"
         problems.append(ignored_file(left[0], len(left), "has no label in the table", expected))
+    problems += unread_problems(_parts(columns), columns.table.rows)
     if group := groups_of(columns):
         problems.append(_of_groups(columns, group))
     several = _several(columns)
+    if several and _at_most_one(columns):
+        problems.append(_of_assumed_labels(root, columns))
     classes = _classes(columns, [row for row in rows if row.part in (None, "train")], several)
     if not several:
         return image_set(root, CLASS_TABLE, classes, _of_classes(rows, classes, pictures, problems), problems)
@@ -104,7 +116,7 @@ def read(root: Path) -> ImageSet:
 
 def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iterator[_Row]:
     """The rows that can be used, one for each picture; what is wrong with others becomes a problem."""
-    split = part_column(columns)
+    parts = _parts(columns)
     several = _several(columns)
     seen: dict[str, tuple[str, ...]] = {}
     missing: list[str] = []
@@ -115,7 +127,7 @@ def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iter
         if not found:
             missing.append(value)
             continue
-        problem = _wrong_row(columns, path, line, row, found)
+        problem = _wrong_row(columns, path, line, row, found, several)
         labels = () if problem else _labels_of(columns, row, several)
         if found[0] in seen and seen[found[0]] != labels and problem is None:
             before, now = (", ".join(some) or "none" for some in (seen[found[0]], labels))
@@ -124,7 +136,7 @@ def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iter
             problems.append(problem)
         elif found[0] not in seen and (labels or several):
             seen[found[0]] = labels
-            part = PARTS[row[split].lower()] if split else part_of_folders(found[0]) or of_table
+            part = parts.part_of(row) if parts else part_of_folders(found[0]) or of_table
             yield _Row(found[0], labels, part)
     if missing:
         table = columns.table.paths[0]
@@ -133,9 +145,25 @@ def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iter
         problems += not_whole(table.parent, table.name, [what])
 
 
+def _parts(columns: Columns) -> PartColumns:
+    """The columns of parts."""
+    names = [name for name in columns.table.head if name and name not in (columns.file, *columns.labels)]
+    return part_columns(columns.table.rows, names)
+
+
 def _wrong_row(
-    columns: Columns, path: Path, line: int, row: Mapping[str, str], found: Sequence[str]
+    columns: Columns, path: Path, line: int, row: Mapping[str, str], found: Sequence[str], several: bool
 ) -> Problem | None:
+    """What is wrong with a row that names pictures; None where it can be used.
+
+    Args:
+        columns: of the table.
+        path: of the table.
+        line: of the row.
+        row: its values.
+        found: the pictures that it may mean.
+        several: whether a picture may have several labels.
+    """
     value = row[columns.file]
     if len(found) > 1:
         what = enumerate_words(found[:2])
@@ -144,7 +172,11 @@ def _wrong_row(
         return None
     wrong = next((name for name in columns.labels if row[name] not in ZERO_OR_ONE), None)
     if wrong is None:
-        return None
+        yes = [name for name in columns.labels if ZERO_OR_ONE[row[name]]]
+        if several or len(yes) < 2:
+            return None
+        expected = f"one class, as the description says (`{SEVERAL}`)"
+        return _of_row(path, line, value, "has 1 for several classes", expected, enumerate_words(yes[:4]))
     what = f"has a value of {wrong} that is neither 0 nor 1"
     return _of_row(
         path, line, value, what, "1 where the picture has the label, else 0", row[wrong] or "nothing"
@@ -164,10 +196,20 @@ def _labels_of(columns: Columns, row: Mapping[str, str], several: bool) -> tuple
 
 def _several(columns: Columns) -> bool:
     """Whether a picture may have several labels, or none."""
+    if columns.several is not None:
+        return columns.several
     rows = [row for _, _, row in columns.table.rows]
     if len(columns.labels) == 1:
         return any(SEPARATOR in row[columns.labels[0]] for row in rows)
     return any(sum(ZERO_OR_ONE.get(row[name], 0) for name in columns.labels) != 1 for row in rows)
+
+
+def _at_most_one(columns: Columns) -> bool:
+    """Whether columns of 0 and 1 may as well tell classes, as nobody says which and no row has 1 in two of them."""
+    if len(columns.labels) == 1 or columns.several is not None:
+        return False
+    rows = (row for _, _, row in columns.table.rows)
+    return all(sum(ZERO_OR_ONE.get(row[name], 0) for name in columns.labels) < 2 for row in rows)
 
 
 def _classes(columns: Columns, learned: Sequence[_Row], several: bool) -> tuple[str, ...]:
@@ -246,4 +288,17 @@ def _of_groups(columns: Columns, group: str) -> Problem:
         advice="Parts that are drawn do not look at it, so that one may be trained and tested on. To keep them "
         f"together, give --split-file a table with the columns case, part (empty) and group (the {group}).",
         kind="groups",
+    )
+
+
+def _of_assumed_labels(root: Path, columns: Columns) -> Problem:
+    return Problem(
+        "warning",
+        str(columns.table.paths[0]),
+        "is taken for several labels a picture, as some rows have no 1",
+        expected="rows with 1 in several columns, or exactly one 1 in each row, which tells classes",
+        found="none with more than one 1",
+        advice=f"If these are classes, and pictures without a 1 are of another one, add a column for that class. To "
+        f"leave such pictures out, say in a {DESCRIPTION}: {description_for(root, replace(columns, several=False))}.",
+        kind="assumed-labels",
     )

@@ -21,6 +21,14 @@ from netwright.data.layouts.class_folders import (
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.part_names import PARTS
 from netwright.data.layouts.table_columns import ZERO_OR_ONE
+from netwright.data.layouts.table_parts import (
+    PartColumns,
+    Rows,
+    is_flag,
+    is_fold,
+    part_columns,
+    unread_problems,
+)
 from netwright.data.similar_names import near
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -30,6 +38,9 @@ LABEL_TABLE = "label-table"
 
 TABLE = "labels.csv"
 FILE, SPLIT = "file", "split"
+
+_MOST_OF_ONE = 0.9
+"""A single column holds 0 and 1 in at least this share of the rows, if it is one of a label."""
 
 NO_FILES = "no-file-column"
 """The kind of problem of a table that may be about something else."""
@@ -45,11 +56,19 @@ Entry = tuple[str, tuple[int, ...], Part | None, Path]
 
 @dataclass(frozen=True)
 class _Table:
-    """``labels`` and ``rows`` as the file has them: the line of each row, and its values by column."""
+    """``labels`` and ``rows`` as the file has them: the path, the line of each row, and its values by column.
+
+    ``has_split``: whether it has the column `SPLIT`. ``parts``: other columns of parts and folds.
+    """
 
     labels: tuple[str, ...]
-    has_parts: bool
-    rows: tuple[tuple[int, Mapping[str, str]], ...]
+    has_split: bool
+    rows: Rows
+    parts: PartColumns
+
+    @property
+    def has_parts(self) -> bool:
+        return self.has_split or bool(self.parts)
 
 
 def matches(root: Path) -> bool:
@@ -62,7 +81,8 @@ def recognised(root: Path) -> bool:
 
     One that cannot be used is taken for such where it names files or nobody can read it, so that reading it says what
     is wrong, but never beside class folders: pictures in two or more folders stay classes unless the table is clearly
-    one of labels, with several of them and a picture that is there.
+    one of labels, with several of them and a picture that is there. A single column that also holds something else than
+    0 and 1, and not as a slip, tells classes.
     """
     if not matches(root):
         return False
@@ -72,7 +92,8 @@ def recognised(root: Path) -> bool:
         return error.problem.kind != NO_FILES and not _has_class_folders(root)
     if (len(table.labels) < 2 or not _names_a_file(root, table)) and _has_class_folders(root):
         return False
-    return any(all(row[label] in ZERO_OR_ONE for label in table.labels) for _, row in table.rows)
+    held = [all(row[label] in ZERO_OR_ONE for label in table.labels) for _, _, row in table.rows]
+    return any(held) and (len(table.labels) > 1 or sum(held) >= _MOST_OF_ONE * len(held))
 
 
 def _has_class_folders(root: Path) -> bool:
@@ -80,7 +101,7 @@ def _has_class_folders(root: Path) -> bool:
 
 
 def _names_a_file(root: Path, table: _Table) -> bool:
-    return any(_is_there(root, row[FILE]) for _, row in table.rows)
+    return any(_is_there(root, row[FILE]) for _, _, row in table.rows)
 
 
 def _is_there(root: Path, name: str) -> bool:
@@ -102,15 +123,36 @@ def read(root: Path) -> ImageSet:
     entries = list(_entries(root, table, pictures, problems))
     if table.has_parts and entries and not any(part == "train" for _, _, part, _ in entries):
         raise DatasetError(
-            f"{root / TABLE} has no picture for training: expected `train` in the column {SPLIT} of some rows."
+            f"{root / TABLE} has no picture for training: expected `train` in the column {SPLIT} of some rows, or "
+            "no in a column such as is_test."
         )
-    named = {row[FILE] for _, row in table.rows}
+    named = {row[FILE] for _, _, row in table.rows}
     if left := [path for name, path in pictures.items() if name not in named]:
         problems.append(ignored_file(left[0], len(left), "is not in the table", f"a row of it in {TABLE}"))
     learned = [values for _, values, part, _ in entries if part in (None, "train")]
     problems += labels_of_all(str(root / TABLE), table.labels, learned)
+    problems += [*unread_problems(table.parts, table.rows), *_may_be_classes(root, table)]
     dataset = image_set(root, LABEL_TABLE, table.labels, entries, problems)
     return replace(dataset, labels_for="multilabel")
+
+
+def _may_be_classes(root: Path, table: _Table) -> list[Problem]:
+    """A warning where 0 and 1 may as well tell classes: in one column, or where each row has exactly one 1."""
+    one_column = len(table.labels) == 1
+    ones = [sum(ZERO_OR_ONE.get(row[label], 2) for label in table.labels) for _, _, row in table.rows]
+    if not ones or (not one_column and any(count != 1 for count in ones)):
+        return []
+    return [
+        Problem(
+            "warning",
+            str(root / TABLE),
+            "is taken for labels, of which a picture may have several or none",
+            expected="rows with several 1 or none, in several columns",
+            found="one column" if one_column else "exactly one 1 in each row",
+            advice="If these are classes, one for each picture, say --format class-table.",
+            kind="assumed-labels",
+        )
+    ]
 
 
 def _read_table(root: Path) -> _Table:
@@ -127,23 +169,25 @@ def _read_table(root: Path) -> _Table:
         lines = csv.reader(file, strict=True)
         head = [name.strip() for name in next(lines, [])]
         rows = [(lines.line_num, [value.strip() for value in row]) for row in lines if any(row)]
-    labels = tuple(name for name in head if name not in (FILE, SPLIT))
+    others = tuple(name for name in head if name not in (FILE, SPLIT))
     expected = f"{FILE}, a name for each label, and if you like {SPLIT}"
     columns = enumerate_words(head) or "nothing"
     if FILE not in head:
         raise _unusable(path, f"lacks the column {FILE}", expected, columns, NO_FILES)
     if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
         raise _unusable(path, f"has the column {twice[0]} twice", "each column once", columns)
-    if not labels or not all(labels):
-        raise _unusable(path, "has a column without a name" if labels else "has no label", expected, columns)
+    if not others or not all(others):
+        raise _unusable(path, "has a column without a name" if others else "has no label", expected, columns)
     if wrong := [(line, row) for line, row in rows if len(row) != len(head)]:
         line, row = wrong[0]
         raise _unusable(
             path, f"(line {line}) has too few or too many values", f"{len(head)} values", f"{len(row)}"
         )
-    return _Table(
-        labels, SPLIT in head, tuple((line, dict(zip(head, row, strict=True))) for line, row in rows)
-    )
+    valued = tuple((path, line, dict(zip(head, row, strict=True))) for line, row in rows)
+    parts = part_columns(valued, [name for name in others if is_flag(name) or is_fold(name)])
+    if not (labels := tuple(name for name in others if name not in parts.names)):
+        raise _unusable(path, "has no label", expected, columns)
+    return _Table(labels, SPLIT in head, valued, parts)
 
 
 def _entries(
@@ -151,7 +195,7 @@ def _entries(
 ) -> Iterator[Entry]:
     """The rows that can be used; what is wrong with the others becomes a problem."""
     first: dict[str, int] = {}
-    for line, row in table.rows:
+    for _, line, row in table.rows:
         name = row[FILE]
         problem = _missing(root, line, name) if name not in pictures else _no_label(table.labels, line, row)
         if problem is None and name in first:
@@ -164,8 +208,8 @@ def _entries(
                 "Remove one of the two.",
                 "duplicate-row",
             )
-        part = PARTS.get(row[SPLIT].lower()) if table.has_parts else None
-        if problem is None and table.has_parts and part is None:
+        part = PARTS.get(row[SPLIT].lower()) if table.has_split else table.parts.part_of(row)
+        if problem is None and table.has_split and part is None:
             problem = _of_row(
                 line,
                 name,
@@ -208,7 +252,7 @@ def _no_label(labels: Sequence[str], line: int, row: Mapping[str, str]) -> Probl
         f"has a value of {wrong[0]} that is neither 0 nor 1",
         "1 where the picture has the label, else 0",
         row[wrong[0]] or "nothing",
-        "Correct the value. A column that holds no labels has to go.",
+        "Correct the value. A column that holds no labels has to go. If it tells classes, say --format class-table.",
         "label-value",
     )
 

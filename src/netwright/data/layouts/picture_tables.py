@@ -22,8 +22,8 @@ _OURS = ("boxes.csv", "predictions.csv")
 _SUBMISSION = re.compile(r".*submission.*", re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
 _FOLDERS = 20
-_PEEKED = 100_000
-"""In so many rows of a table the name of a picture is looked for; the pictures of the first may be elsewhere."""
+_PEEKED = 1_000_000
+"""In about so many values of a table the name of a picture is looked for, as those of the first may be elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,11 @@ def bare(file: str) -> str:
     return file[: len(file) - len(ending)]
 
 
+def plain(name: str) -> str:
+    """The letters of a column's name, in lower case: ``Finding Labels`` -> findinglabels."""
+    return re.sub("[^a-z]", "", name.lower())
+
+
 def part_of_folders(name: str) -> Part | None:
     """The part that the folders of a picture's name tell."""
     return next(filter(None, map(part_in, name.split("/")[:-1])), None)
@@ -137,18 +142,28 @@ def read_tables(paths: Sequence[Path]) -> list[Table]:
 
 def tables_that_name(pictures: Pictures, paths: Sequence[Path]) -> list[Table]:
     """The tables of which some of the first rows name pictures. What cannot be read is no such table."""
-    wanted: list[Path] = []
-    for path in paths:
-        try:
-            rows = islice(_rows(path, head_of(path)), _PEEKED)
-            if any(value and pictures.called(value) for _, row in rows for value in row.values()):
-                wanted.append(path)
-        except UnusableFile:
-            continue
     try:
-        return read_tables(wanted)
+        return read_tables([path for path in paths if _names_some(pictures, path)])
     except UnusableFile:
         return []
+
+
+def _names_some(pictures: Pictures, path: Path) -> bool:
+    """Whether a value in the first rows of a table names a picture."""
+    known: set[str] = {""}  # tables of pixels have millions of values, and few different ones
+    looked_at = 0
+    try:
+        for _, values in islice(_lines(path), 1, None):
+            new = set(values) - known
+            if any(map(pictures.called, new)):
+                return True
+            known |= new
+            looked_at += len(values)
+            if looked_at > _PEEKED:
+                break
+    except UnusableFile:
+        pass
+    return False
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -19,14 +19,15 @@ from netwright.data.layouts.picture_tables import (
     tables_in,
     tables_that_name,
 )
-from netwright.data.layouts.table_columns import Columns, columns_of
+from netwright.data.layouts.table_columns import ZERO_OR_ONE, Columns, columns_of
 from netwright.errors import DatasetError
 
 CLASS_TABLE = "class-table"
 """The name of the format."""
 
-TABLE, FILE, LABEL = "table", "file", "label"
-"""The keys of a ``dataset.json`` that say which table and columns are meant."""
+TABLE, FILE, LABEL, SEVERAL = "table", "file", "label", "several"
+"""The keys of a ``dataset.json`` that say which table and columns are meant, and whether columns of 0 and 1 tell
+several labels a picture."""
 
 LOOKED_FOR = (
     "pictures in any folders and a table (.csv) with a column that names them and a column of classes, or columns of 0 "
@@ -48,7 +49,9 @@ def recognised(root: Path) -> bool:
     """
     if not matches(root):
         return False
-    return bool(_described(root)) or (not has_class_folders(root) and bool(rivals(root, pictures_of(root))))
+    return bool(_described(root)) or (
+        not has_class_folders(root) and bool(_read_once(root, pictures_of(root)))
+    )
 
 
 def has_class_folders(root: Path) -> bool:
@@ -90,6 +93,21 @@ def rivals(root: Path, pictures: Pictures) -> list[Columns]:
     return [columns for columns in found if _MUCH_MORE * columns.named > most]
 
 
+_FOUND: dict[tuple[object, ...], list[Columns]] = {}
+"""The last result of `_read_once`."""
+
+
+def _read_once(root: Path, pictures: Pictures) -> list[Columns]:
+    """`rivals`, kept until the classes are read or another folder is looked at: a command recognises a folder first."""
+    states = ((path, path.stat()) for path in tables_in(root))
+    tables = tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)
+    key = (root, tuple(pictures.paths), tables)
+    if key not in _FOUND:
+        _FOUND.clear()
+        _FOUND[key] = rivals(root, pictures)
+    return _FOUND[key]
+
+
 def _joined(found: Sequence[Columns]) -> list[Columns]:
     """Tables that say the same in the same columns, whatever others they have, as one."""
     alike: dict[tuple[str, tuple[str, ...]], Columns] = {}
@@ -113,7 +131,8 @@ def choose(root: Path, pictures: Pictures) -> Columns:
     """
     if description := _described(root):
         return _as_described(root, description, pictures)
-    found = rivals(root, pictures)
+    found = _read_once(root, pictures)
+    _FOUND.clear()
     if not found:
         tables = enumerate_words([path.relative_to(root).as_posix() for path in tables_in(root)][:5])
         raise DatasetError(
@@ -138,8 +157,8 @@ def choose(root: Path, pictures: Pictures) -> Columns:
         raise DatasetError(
             f"{told(root, columns.table)} in {root} names the pictures (column {columns.file}), but not clearly their "
             f"classes: expected one column that tells them, such as `label`, found "
-            f"{enumerate_words(columns.candidates[:6])}. {_SAY} {example}; or say --format images for pictures without "
-            "classes (inpainting)."
+            f"{enumerate_words(columns.candidates[:6])}. {_SAY} {example}{_of_binary(columns)}; or say --format images "
+            "for pictures without classes (inpainting)."
         )
     return columns
 
@@ -149,6 +168,31 @@ _SAY = f"Say in a {DESCRIPTION} which table and which columns are meant, for exa
 
 def _example(tables: Sequence[str], file: str, label: str) -> str:
     return json.dumps({TABLE: tables if len(tables) > 1 else tables[0], FILE: file, LABEL: label})
+
+
+def _of_binary(columns: Columns) -> str:
+    """What to say where several of the columns that may be meant are of 0 and 1; empty elsewhere."""
+    rows = [row for _, _, row in columns.table.rows]
+    binary = [name for name in columns.candidates if all(row.get(name) in ZERO_OR_ONE for row in rows)]
+    if len(binary) < 2:
+        return ""
+    return (
+        f"; {enumerate_words(binary[:6])} hold 0 and 1: for a label each, give `{LABEL}` a list of those that are "
+        "labels, which are classes if each row has exactly one 1"
+    )
+
+
+def description_for(root: Path, columns: Columns) -> str:
+    """What a description may say of a table, as JSON.
+
+    Args:
+        root: of the dataset.
+        columns: with the labels that are meant.
+    """
+    names = _names(root, columns.table)
+    said: dict[str, Any] = {TABLE: names if len(names) > 1 else names[0], FILE: columns.file}
+    said[LABEL] = columns.labels[0] if len(columns.labels) == 1 else list(columns.labels)
+    return json.dumps(said if columns.several is None else {**said, SEVERAL: columns.several})
 
 
 def _names(root: Path, table: Table) -> list[str]:
@@ -186,7 +230,13 @@ def _as_described(root: Path, description: Mapping[str, Any], pictures: Pictures
                 f"{root / DESCRIPTION} names the column {wrong[0] if wrong else None!r} as `{key}`: expected one of "
                 f"{told(root, table)} ({enumerate_words([name for name in table.head if name])}). Correct it."
             )
-    columns = Columns(table, str(file), labels, labels, len(pictures.paths), True)
+    several = description.get(SEVERAL)
+    if several is not None and (not isinstance(several, bool) or len(labels) < 2):
+        raise DatasetError(
+            f"{root / DESCRIPTION} gives `{SEVERAL}` as {several!r}: expected true or false, beside a list of "
+            f"columns of 0 and 1 as `{LABEL}`. Correct it, or leave it out."
+        )
+    columns = Columns(table, str(file), labels, labels, len(pictures.paths), True, several)
     if not any(pictures.called(row[columns.file]) for _, _, row in table.rows):
         found = repr(table.rows[0][2][columns.file]) if table.rows else "no rows"
         raise DatasetError(

@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netwright.data.layouts.part_names import PARTS
-from netwright.data.layouts.picture_tables import Pictures, Table, part_of_table
-from netwright.errors import DatasetError
+from netwright.data.layouts.picture_tables import Pictures, Table, part_of_table, plain
+from netwright.data.layouts.table_parts import is_about_parts, says_parts
 
 SEPARATOR = "|"
 """Between the labels of a picture that has several, as in NIH's chest X-rays."""
@@ -21,7 +20,6 @@ _LABEL_NAMES = re.compile(
 )
 """What a column of classes is called, in lower case without other characters than letters."""
 
-_PART_NAMES = ("split", "part", "partition", "set", "subset", "fold", "datasplit")
 _GROUP_NAMES = ("patient", "patientid", "lesionid", "subject", "subjectid", "group", "caseid", "studyid")
 _BOX = re.compile("xmin$|bbox|boundingbox")
 _FEWEST_OF_ALL = 0.5
@@ -40,6 +38,8 @@ class Columns:
         candidates: the columns that may be meant.
         named: how many pictures the table names.
         sure: a column is called like one of classes, or columns of 0 and 1 have exactly one 1 in each row.
+        several: whether columns of 0 and 1 tell several labels a picture, as a description says; None: their values
+            tell.
     """
 
     table: Table
@@ -48,6 +48,7 @@ class Columns:
     candidates: tuple[str, ...]
     named: int
     sure: bool
+    several: bool | None = None
 
 
 def columns_of(table: Table, pictures: Pictures) -> Columns | None:
@@ -88,7 +89,9 @@ def _labels(
     names = [
         name
         for name in names
-        if plain(name) not in (*_PART_NAMES, *_GROUP_NAMES) and not plain(name).endswith("weight")
+        if plain(name) not in _GROUP_NAMES
+        and not (plain(name).endswith("weight") or is_about_parts(name))
+        and not says_parts(row[name] for row in rows)
     ]
     known = [name for name in names if _LABEL_NAMES.fullmatch(plain(name)) and _differ(rows, name)]
     if known:
@@ -138,11 +141,6 @@ def _is_real(value: str) -> bool:
     return _is_number(value) and not float(value).is_integer()
 
 
-def plain(name: str) -> str:
-    """The letters of a column's name, in lower case: ``Finding Labels`` -> findinglabels."""
-    return re.sub("[^a-z]", "", name.lower())
-
-
 def has_boxes(head: Sequence[str]) -> bool:
     """Whether a table with these columns is one of boxes."""
     return any(_BOX.match(plain(name)) for name in head)
@@ -155,24 +153,3 @@ def groups_of(columns: Columns) -> str | None:
         name for name in columns.table.head if plain(name) in _GROUP_NAMES and name not in columns.labels
     ]
     return next((name for name in names if 1 < len({row.get(name) for row in rows}) < len(rows)), None)
-
-
-def part_column(columns: Columns) -> str | None:
-    """The column that says the parts: of those called so, the first with values that name parts.
-
-    Raises:
-        DatasetError: some of its values name a part, and others do not: these pictures might be trained and tested on.
-    """
-    for name in columns.table.head:
-        if plain(name) not in _PART_NAMES or name in columns.labels:
-            continue
-        others = [one for one in columns.table.rows if one[2].get(name, "").lower() not in PARTS]
-        if others and len(others) < len(columns.table.rows):
-            path, line, row = others[0]
-            raise DatasetError(
-                f"{path} (line {line}) has the {name} {row.get(name, '')!r}: expected one of {', '.join(PARTS)}, as in "
-                "other rows. Correct it, or give the column another name."
-            )
-        if not others:
-            return name
-    return None

@@ -1,0 +1,154 @@
+"""Columns of tables that say official parts or folds: what is kept, what is told, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from netwright.data.open import inspect_any, open_any, split_any
+from netwright.data.split_file import read_split_file
+from netwright.errors import DatasetError
+from netwright_tests import save_photograph
+
+PICTURES = 12
+HOLDOUT = ["train"] * 6 + ["val"] * 2 + ["test"] * 4
+
+Album = Callable[..., Path]
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Album:
+    """Twelve pictures of two kinds in turn, and a table with further columns, each given by its values."""
+
+    def build(columns: dict[str, Sequence[object]], table: str = "about.csv", first: str = "image") -> Path:
+        root = tmp_path / "data"
+        rows = [",".join([first, "kind", *columns])]
+        for number in range(PICTURES):
+            save_photograph(root / f"all/{number}.png")
+            name = f"all/{number}.png" if first == "file" else f"{number}.png"
+            kind = number % 2 if first == "file" else "ab"[number % 2]
+            rows.append(",".join(map(str, [name, kind, *(values[number] for values in columns.values())])))
+        (root / table).write_text("\n".join(rows))
+        return root
+
+    return build
+
+
+def parts_of(root: Path) -> list[str | None]:
+    """The part of each picture, in the order of the table."""
+    data = open_any(root)
+    of_name = dict(zip(data.names, data.parts, strict=True))
+    return [of_name[f"all/{number}.png"] for number in range(PICTURES)]
+
+
+def told(root: Path) -> list[str]:
+    return [str(one) for one in inspect_any(open_any(root)).problems if one.kind == "unread-parts"]
+
+
+def says(part: str, yes: object, no: object) -> list[object]:
+    return [yes if own == part else no for own in HOLDOUT]
+
+
+def either(part: str, other: str) -> list[str]:
+    return [part if own == part else other for own in HOLDOUT]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"split": HOLDOUT}, HOLDOUT),
+        ({"Set": [part.upper() for part in HOLDOUT]}, HOLDOUT),
+        ({"is_test": says("test", 1, 0)}, either("test", "train")),
+        ({"isTest": says("test", "True", "False")}, either("test", "train")),
+        ({"Is Test": says("test", "yes", "no")}, either("test", "train")),
+        ({"is_training_image": says("train", 1, 0)}, either("train", "test")),
+        ({"is_valid": says("val", "TRUE", "FALSE")}, either("val", "train")),
+        ({"is_train": says("train", 1, 0), "is_val": says("val", 1, 0)}, HOLDOUT),
+        ({"is_val": says("val", "y", "n"), "is_test": says("test", "y", "n")}, HOLDOUT),
+        ({"split": HOLDOUT, "is_test": [0] * 8 + [1] * 4}, HOLDOUT),
+    ],
+)
+@pytest.mark.parametrize(("table", "first"), [("about.csv", "image"), ("labels.csv", "file")])
+def test_parts_are_kept_in_all_spellings(
+    album: Album, columns: dict[str, Sequence[object]], expected: list[str], table: str, first: str
+) -> None:
+    if table == "labels.csv" and "Set" in columns:
+        pytest.skip("in a table of labels every other column is a label")
+    root = album(columns, table, first)
+    assert open_any(root).format == ("label-table" if first == "file" else "class-table")
+    assert open_any(root).class_names == (("kind",) if first == "file" else ("a", "b"))
+    assert parts_of(root) == expected
+    assert told(root) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"fold": [n % 3 for n in range(PICTURES)]}, ("fold", "0, 1 and 2", "--fold 0", "--folds 3 draws")),
+        ({"kfold": [n % 2 for n in range(PICTURES)]}, ("kfold", "0 and 1", "--split-file FOLDS.json")),
+        ({"split": [n % 3 for n in range(PICTURES)]}, ("split", "0, 1 and 2", "may be trained on")),
+        ({"is_valid": [1] * 10 + [0] * 2}, ("is_valid", "0 and 1", "may be trained on")),
+    ],
+)
+def test_what_is_not_looked_at_is_told(
+    album: Album, columns: dict[str, Sequence[object]], words: Iterable[str]
+) -> None:
+    root = album(columns)
+    assert set(parts_of(root)) == {None}
+    (warning,) = told(root)
+    assert warning.startswith("about.csv has the column ")
+    for word in words:
+        assert word in warning
+
+
+def test_folds_are_no_labels(album: Album) -> None:
+    root = album({"fold": [n % 2 for n in range(PICTURES)]}, "labels.csv", "file")
+    assert open_any(root).class_names == ("kind",)
+    assert len(told(root)) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"is_test": [0] * 11 + [""]}, r"\(line 13\) has the is_test '': expected one of 1"),
+        ({"is_test": [0] * 11 + ["maybe"]}, r"\(line 13\) has the is_test 'maybe'"),
+        ({"fold": [0] * 11 + ["test"]}, r"\(line 2\) has the fold '0': expected one of train"),
+        (
+            {"is_val": [0] * 8 + [1] * 4, "is_test": [0] * 11 + [1]},
+            r"\(line 13\) says yes in the columns is_val and",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("table", "first"), [("about.csv", "image"), ("labels.csv", "file")])
+def test_what_says_parts_of_some_pictures_is_refused(
+    album: Album, columns: dict[str, Sequence[object]], message: str, table: str, first: str
+) -> None:
+    root = album(columns, table, first)
+    with pytest.raises(DatasetError, match=message):
+        open_any(root)
+
+
+def test_a_picture_for_testing_is_never_trained_on(album: Album) -> None:
+    splits = split_any(open_any(album({"is_test": says("test", 1, 0)})), 0)
+    assert set(splits.test) == {f"all/{n}.png" for n in range(8, 12)}
+
+
+def test_the_script_of_the_page_writes_folds_that_a_split_file_can_have(album: Album) -> None:
+    root = album({"fold": [n % 3 for n in range(PICTURES)]})
+    page = (Path(__file__).parents[3] / "docs" / "layouts.md").read_text()
+    section = page[page.index("### Folds in a table") :]
+    script = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert script is not None
+    code = script[1].replace('"DATASET"', repr(str(root))).replace('"train.csv"', '"about.csv"')
+    subprocess.run([sys.executable, "-c", code], cwd=root.parent, check=True, timeout=100)
+    split = read_split_file(root.parent / "folds.json", fold=1)
+    assert split.folds == 3
+    assert {name for name, part in split.parts.items() if part == "val"} == {
+        f"all/{n}.png" for n in range(PICTURES) if n % 3 == 1
+    }
+    assert set(split.parts) == set(open_any(root).names)
