@@ -15,7 +15,7 @@ from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF
 from netwright.data.layouts.not_classes import refuse_no_classes, refuse_unclear_part
 from netwright.data.layouts.objects import refuse_objects
 from netwright.data.layouts.paired import refuse_paired
-from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures
+from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures, refuse_among_slices
 from netwright.data.layouts.table_choice import CLASS_TABLE, TABLE
 from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.layouts.wrong_level import published_around, refuse_wrong_level
@@ -68,6 +68,7 @@ def recognised(root: Path, description: Mapping[str, Any]) -> str | None:
     if name in (None, *OF_FILES) and root.is_dir():
         refuse_objects(root)
     if name in OF_FILES:
+        refuse_among_slices(root, name)
         refuse_paired(root)
         refuse_unclear_part(root)
     if name == IMAGE_FOLDER:

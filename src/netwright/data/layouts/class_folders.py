@@ -58,6 +58,7 @@ def read(root: Path) -> ImageSet:
     problems = [*([_one_class(training)] if len(classes) == 1 else []), *not_in_parts(root, parts)]
     for part, home in homes_of(root, parts):
         pictures += _pictures_of(root, part, home, classes, problems)
+    problems += _folders_below(root, pictures, depth=2 if parts else 1)
     return image_set(root, "image-folder", classes, pictures, problems)
 
 
@@ -175,6 +176,40 @@ def _pictures_of(
             yield name, label, part, path
         if not count and part in (None, "train"):
             problems.append(_empty_class(folder))
+
+
+def _folders_below(
+    root: Path, pictures: Sequence[tuple[str, int, Part | None, Path]], depth: int
+) -> list[Problem]:
+    """A warning where classes have several folders of pictures, which may be patients (BreakHis) or classes (MURA).
+
+    Args:
+        root: of the dataset.
+        pictures: name, class, part and path of each.
+        depth: of the folders of classes below ``root``.
+    """
+    below: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for name, *_ in pictures:
+        folders = tuple(name.split("/")[:-1])
+        if len(folders) > depth:
+            below.setdefault(folders[:depth], set()).add(folders)
+    found = [folders for inner in below.values() if len(inner) > 1 for folders in sorted(inner)]
+    if not found:
+        return []
+    home = "/".join(found[0][:depth])
+    return [
+        Problem(
+            "warning",
+            str(root.joinpath(*found[0])),
+            "is a folder below that of a class, and counts for nothing",
+            expected="pictures in the folder of their class",
+            found=f"{len(found)} such folders",
+            advice=f"All pictures in {home} are taken for one class. If the folders below are patients, parts that are "
+            "drawn do not keep a patient's pictures together: give --split-file a table with the columns case, part "
+            "(empty) and group (the patient). If they are the classes, give the folder around them.",
+            kind="folders-below",
+        )
+    ]
 
 
 def pictures_below(

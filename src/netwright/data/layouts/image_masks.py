@@ -34,6 +34,7 @@ from netwright.data.layouts.mask_meanings import (
 )
 from netwright.data.layouts.mask_names import IMAGES, MASKS
 from netwright.data.layouts.mask_pairs import arrange, has_folders, is_certain, named_so
+from netwright.data.layouts.object_numbers import numbered_objects
 from netwright.data.layouts.volume_files import volume_files_in
 from netwright.data.parallel import in_order
 from netwright.data.volumes.dataset import PICTURES_WITH_MASKS, Dataset
@@ -99,7 +100,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     masks = [case.label for case in cases if case.label is not None and case.problem is None]
     home = _home_of(root, masks, found.plain)
     named = description.get("labels")
-    problems, labels, proposed = _meaning(root, home, named, masks, map_label)
+    problems, labels, proposed, warnings = _meaning(root, home, named, masks, map_label)
     return Dataset(
         name=str(description.get("name") or root.name),
         root=root,
@@ -114,7 +115,7 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
         file_ending=".png",
         naming=DESCRIPTION if isinstance(named, dict) else home.relative_to(root).as_posix(),
         proposed=proposed,
-        problems=(*problems_of(found), *_unused_table(root)),
+        problems=(*problems_of(found), *_unused_table(root), *warnings),
     )
 
 
@@ -177,8 +178,9 @@ def _channels(images: Sequence[Path]) -> tuple[str, ...]:
 
 def _meaning(
     root: Path, folder: Path, named: object, masks: Sequence[Path], map_label: Mapping[int, int]
-) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int]]:
-    """The problems of the masks' palettes, the labels, and the labels that are proposed for values without a meaning.
+) -> tuple[dict[Path, Problem], dict[int, str], dict[int, int], list[Problem]]:
+    """The problems of the masks' palettes, the labels, those that are proposed for values without a meaning, and what
+    is to be told of all masks.
 
     Labels that nobody has named are the values that the masks hold, where these are 0, 1, 2, ... (after ``map_label``).
     For other values the proposed label is the rank of the value among all of them, 0 included.
@@ -198,14 +200,16 @@ def _meaning(
         ]
         facts = list(in_order(mask_facts, coloured, _READERS))
         problems = {**unmapped_greys(facts, map_label), **palette_problems(facts, named=True)}
-        return problems, read_labels(root, named, value_first(named)), {}
+        return problems, read_labels(root, named, value_first(named)), {}, []
     facts = list(in_order(mask_facts, masks, _READERS))
     require_some_read(folder, facts)
     values = set[int]().union(*(mask.values for mask in facts))
     labels, proposed = labels_of_values(folder, values, map_label, levels(facts))
     if proposed:
         refuse_blur(folder, facts, values)
-    return {**unmapped_greys(facts, map_label), **palette_problems(facts, named=False)}, labels, proposed
+    warnings = numbered_objects(folder, [mask.values for mask in facts], map_label)
+    problems = {**unmapped_greys(facts, map_label), **palette_problems(facts, named=False)}
+    return problems, labels, proposed, [warning.relative_to(root) for warning in warnings]
 
 
 def labels_of_values(

@@ -26,6 +26,7 @@ from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION, read_channels, stem
 from netwright.data.layouts.image_masks import labels_of_values
 from netwright.data.layouts.label_names import names_of_segments, nearest_table, read_table, table_in
+from netwright.data.layouts.object_numbers import numbered_objects
 from netwright.data.layouts.volume_files import (
     ending_of,
     folders_below,
@@ -114,8 +115,9 @@ def read(root: Path, description: Mapping[str, Any], map_label: Mapping[int, int
     _require_labels(root, description)
     pairs = pairs_in(root)
     _require_one_set(root, description, pairs)
-    labels, naming, proposed = _meaning(root, description, pairs, map_label)
-    return dataset_of(root, description, map_label, "volume-pairs", pairs, labels, naming, proposed)
+    labels, naming, proposed, warnings = _meaning(root, description, pairs, map_label)
+    dataset = dataset_of(root, description, map_label, "volume-pairs", pairs, labels, naming, proposed)
+    return replace(dataset, problems=(*dataset.problems, *warnings))
 
 
 def label_maps_among(folder: Path, files: Sequence[Path]) -> set[Path]:
@@ -280,25 +282,27 @@ def _numbered(found: Mapping[Key, Found]) -> str | None:
 
 def _meaning(
     root: Path, description: Mapping[str, Any], pairs: Pairs, map_label: Mapping[int, int]
-) -> tuple[dict[int, str], str, dict[int, int]]:
-    """The labels, what names them, and the labels that are proposed for values without a meaning."""
+) -> tuple[dict[int, str], str, dict[int, int], list[Problem]]:
+    """The labels, what names them, those that are proposed for values without a meaning, and what is to be told."""
     if named := named_labels(root, description):
-        return named, DESCRIPTION, {}
+        return named, DESCRIPTION, {}, []
     table = nearest_table(pairs.folders)
     files = [case.label for case in pairs.cases if case.label is not None]
     if table is None and (segments := names_of_segments(root, files)):
         meant = {map_label.get(value, value) for value in segments} & segments.keys()
-        return {0: "background", **{value: segments[value] for value in sorted(meant)}}, "segments", {}
-    values = set[int]().union(*in_order(label_values, files, _READERS))
+        return {0: "background", **{value: segments[value] for value in sorted(meant)}}, "segments", {}, []
+    values_of_each = list(in_order(label_values, files, _READERS))
+    values = set[int]().union(*values_of_each)
     if table is None:
         labels, proposed = labels_of_values(root, values | {0}, map_label)
-        return labels, "label maps", proposed
+        return labels, "label maps", proposed, numbered_objects(root, values_of_each, map_label)
     names = read_table(table)
     meant = {map_label.get(value, value) for value in values} & names.keys()
     return (
         {0: "background", **{value: names[value] for value in sorted(meant)}},
         table.relative_to(root).as_posix(),
         {},
+        [],
     )
 
 
