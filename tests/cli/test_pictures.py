@@ -129,32 +129,3 @@ def test_a_published_layout_goes_from_inspect_to_predict(
     assert done.returncode == 0, done.stderr
     means = [mean_dice(mask(path), mask(cells / "masks" / path.name) > 0, 1) for path in written]
     assert json.loads(done.stdout)["metrics"]["dice"] == pytest.approx(np.mean(means), abs=1e-6)
-
-
-@pytest.mark.slow  # the search above, of other layouts
-@pytest.mark.parametrize(
-    ("kind", "home", "values"),
-    [
-        ("carvana", "test", {"--map-label": "255=1"}),
-        ("data-science-bowl", "stage1_test", {"--map-label": "255=1"}),
-        ("voc", "VOC2012/JPEGImages", {}),
-    ],
-)
-def test_a_sample_of_a_published_layout_goes_from_inspect_to_predict(
-    netwright: Command, workshop: Path, kind: str, home: str, values: dict[str, str], tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    assert netwright("sample", "--kind", kind, "-o", data).returncode == 0
-    flags = [word for flag in values.items() for word in flag]
-    done = netwright("inspect", data, *flags)
-    assert done.returncode == 0, done.stdout
-    done = netwright(
-        *("search", data, *flags, "--network", "own_networks:segmenter", "-o", kind),
-        *(*LAYERS["published"], "--trials", "1", "--verdict-hours", 0.0001),
-        cwd=workshop,
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    done = netwright("predict", kind, data / home, "-o", tmp_path / "out", cwd=workshop)
-    assert done.returncode == 0, done.stderr
-    written = {path.stem for path in (tmp_path / "out").glob("*.png")}
-    assert written == {path.stem for path in (data / home).rglob("*.*g")}

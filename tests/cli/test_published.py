@@ -7,13 +7,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from netwright.data.images.dataset import ImageSet
 from netwright.data.io.images import read_head
-from netwright.data.open import open_any
-from netwright.data.samples import write_kind
 from netwright.data.samples.published_pictures import (
     digit_pictures,
     write_cars,
@@ -70,58 +66,3 @@ def test_stanford_cars_are_restored_in_their_boxes(netwright: Command, tmp_path:
     restored = sorted((tmp_path / "out").rglob("*.png"))
     assert len(restored) == 12
     assert {read_head(path).size for path in restored} == {(12, 12)}
-
-
-@pytest.mark.slow  # the search above, of another layout
-def test_ham10000_with_pdas_cells(netwright: Command, tmp_path: Path) -> None:
-    pictures, digits = digit_pictures("train")
-    root = tmp_path / "ham"
-    for number in range(pictures.shape[3]):
-        folder = root / f"HAM10000_images_part_{1 + number % 2}"
-        save_picture(folder / f"ISIC_{number}.jpg", pictures[:, :, :, number])
-    kinds = ["nv" if digit % 2 else "mel" for digit in np.ravel(digits).tolist()]
-    rows = [f"ISIC_{number},{kind}" for number, kind in enumerate(kinds)]
-    (root / "HAM10000_metadata.csv").write_text("\n".join(["image_id,dx", *rows]))
-    run = searched(netwright, root, "pdas-cells", *CELLS)
-    done = netwright("predict", run, root / "HAM10000_images_part_1", "-o", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    rows_written = rows_of(tmp_path / "out" / "predictions.csv")
-    assert {row["found"] for row in rows_written} <= {"nv", "mel"}
-
-
-@pytest.mark.slow  # the searches above, of other datasets
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "stanford-cars",
-        "celeba",
-        "chestmnist",
-        "medmnist",
-        "mnist",
-        "cifar-10",
-        "cifar-100",
-        "imagenet",
-        "svhn-numbers",
-        "labels",
-    ],
-)
-def test_every_dataset_with_marl_vgg16(kind: str, netwright: Command, tmp_path: Path) -> None:
-    root = tmp_path / "data"
-    write_kind(kind, root)
-    assert netwright("inspect", root).returncode == 0
-    words = ("--recipe", "marl-vgg16", "--trials", 2, "--epochs", 1, "--workers", 1)
-    words += ("--set", "images.size=[32,32]", "--set", "space.values.kernels=[2,4]")
-    words += ("--set", "space.values.units=[4,8]", "--set", "training.batch_size=8")
-    words += ("--set", "verdict.epochs=1", "--set", "verdict.references=[]")
-    done = netwright("search", root, "-o", tmp_path / "run", *words)
-    assert done.returncode == 0, done.stderr + done.stdout
-    evaluated = netwright("evaluate", tmp_path / "run", root, "--json")
-    assert evaluated.returncode == 0, evaluated.stderr
-    dataset = open_any(root)
-    assert isinstance(dataset, ImageSet)
-    pixels = np.random.default_rng(1).integers(0, 256, (28, 28, len(dataset.channels)), dtype=np.uint8)
-    save_picture(tmp_path / "new" / "a.png", pixels if pixels.shape[2] == 3 else pixels[..., 0])
-    done = netwright("predict", tmp_path / "run", tmp_path / "new", "-o", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    (row,) = rows_of(tmp_path / "out" / "predictions.csv")
-    assert set(dataset.classes) <= {name.removeprefix("probability.") for name in row}

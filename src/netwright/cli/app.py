@@ -94,9 +94,10 @@ def sample(
             metavar="KIND",
             help="volumes: 3D phantoms with label maps; masks: pictures with masks; classes: pictures of one class "
             "each; labels: of several labels each; cardiac: heart scans, as ACDC; images: pictures alone. Small "
-            "made-up copies in published layouts: brats, kits, amos, btcv, nnunet, brains, isic, carvana, "
-            "data-science-bowl, voc, mnist, cifar-10, cifar-100, medmnist, chestmnist, svhn, svhn-numbers, "
-            "stanford-cars, celeba, imagenet.",
+            "made-up copies in published layouts: brats, brats-2018, brats-2023, kits, amos, btcv, nnunet, brains, "
+            "isic, carvana, data-science-bowl, voc, cityscapes, mnist, cifar-10, cifar-100, medmnist, chestmnist, "
+            "svhn, svhn-numbers, stanford-cars, celeba, ham10000, imagenet; in file formats: cine, nrrd, metaimage, "
+            "dicom, tiff, ome-tiff.",
             autocompletion=complete_sample,
         ),
     ] = "volumes",
@@ -110,7 +111,7 @@ def sample(
 ) -> None:
     """Write a built-in sample dataset."""
     from netwright.cli.inspected import command
-    from netwright.data.samples import write_kind
+    from netwright.data.samples import SAMPLES, write_kind
 
     if output.exists() and not output.is_dir():
         raise NetwrightError(
@@ -119,7 +120,7 @@ def sample(
     if output.exists() and any(output.iterdir()):
         raise NetwrightError(f"{output} already contains files. Give a new folder with -o.")
     out.print(f"sample     {write_kind(kind, output, cases, seed)} in {output}", markup=False)
-    out.print(f"next       {command('inspect', output)}", markup=False)
+    out.print(f"next       {command('inspect', output, *SAMPLES[kind].options)}", markup=False)
 
 
 @app.command()

@@ -27,12 +27,19 @@ from netwright.data.samples.published_arrays import (
 )
 from netwright.data.samples.published_masks import (
     write_carvana,
+    write_cityscapes,
     write_data_science_bowl,
     write_isic,
     write_voc,
 )
-from netwright.data.samples.published_pictures import write_cars, write_celeba, write_imagenet, write_svhn
-from netwright.data.samples.published_volumes import VOLUME_LAYOUTS, write_volumes_of
+from netwright.data.samples.published_pictures import (
+    write_cars,
+    write_celeba,
+    write_ham10000,
+    write_imagenet,
+    write_svhn,
+)
+from netwright.data.samples.published_volumes import VOLUME_LAYOUTS, write_cines, write_volumes_of
 from netwright.errors import SettingsError
 from netwright.spec import entry_of
 
@@ -45,11 +52,13 @@ class Sample:
         write: writes it; takes the folder, ``seed``, and how many under the name ``counted``.
         counted: what is counted, a keyword of ``write``; its default is the usual number.
         words: what is counted, for a line behind the number.
+        options: that commands need to read it as it is meant.
     """
 
     write: Callable[..., Path]
     counted: str
     words: str
+    options: tuple[str, ...] = ()
 
     @property
     def usual(self) -> int:
@@ -59,7 +68,11 @@ class Sample:
 
 
 def _published(
-    write: Callable[..., Path], counted: str = "pictures", words: str = "pictures", fewest: int = 12
+    write: Callable[..., Path],
+    counted: str = "pictures",
+    words: str = "pictures",
+    fewest: int = 12,
+    options: tuple[str, ...] = (),
 ) -> Sample:
     """A made-up copy of a published dataset, which has no file of ours to tell an earlier one by: the folder has to be
     new.
@@ -69,6 +82,7 @@ def _published(
         counted: as in `Sample`.
         words: as in `Sample`.
         fewest: fewer lack a class, or a part.
+        options: as in `Sample`.
     """
 
     @wraps(write)
@@ -79,18 +93,24 @@ def _published(
             raise SettingsError(f"A sample of {options[counted]} {counted}: expected at least {fewest}.")
         return write(folder, **options)
 
-    return Sample(write_anew, counted, words)
+    return Sample(write_anew, counted, words, options)
 
 
 _FOR_TRAINING = "pictures for training, with others for testing"
 _MASKS = "pictures with masks"
+_WHITE = ("--map-label", "255=1")
+_ROAD_AND_CAR = ("--map-label", "7=1,26=2")
 
 LAYOUTS: dict[str, Sample] = {
     **{kind: _published(write_volumes_of(kind), "cases", "cases", fewest=4) for kind in VOLUME_LAYOUTS},
-    "isic": _published(write_isic, words=_MASKS, fewest=5),
-    "carvana": _published(write_carvana, words=_MASKS, fewest=5),
-    "data-science-bowl": _published(write_data_science_bowl, words=_MASKS, fewest=5),
+    "cine": _published(write_cines, "cases", "cines", fewest=4, options=("--format", "cine")),
+    "isic": _published(write_isic, words=_MASKS, fewest=5, options=_WHITE),
+    "carvana": _published(write_carvana, words=_MASKS, fewest=5, options=_WHITE),
+    "data-science-bowl": _published(write_data_science_bowl, words=_MASKS, fewest=5, options=_WHITE),
     "voc": _published(write_voc, words=_MASKS, fewest=5),
+    "cityscapes": _published(
+        write_cityscapes, words="pictures, four fifths of them with masks", fewest=5, options=_ROAD_AND_CAR
+    ),
     "mnist": _published(write_mnist, words=_FOR_TRAINING),
     "cifar-10": _published(write_cifar10, words=_FOR_TRAINING),
     "cifar-100": _published(write_cifar100, words=_FOR_TRAINING),
@@ -100,6 +120,7 @@ LAYOUTS: dict[str, Sample] = {
     "svhn-numbers": _published(write_svhn_numbers, words=_FOR_TRAINING),
     "stanford-cars": _published(write_cars, words=_FOR_TRAINING),
     "celeba": _published(write_celeba),
+    "ham10000": _published(write_ham10000),
     "imagenet": _published(write_imagenet, words="pictures of each synset", fewest=4),
 }
 """Made-up copies of published datasets, in the layouts of their publishers."""

@@ -100,3 +100,29 @@ def write_voc(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
         text = "".join(f"2007_{number:06d}\n" for number in numbers)
         write_whole(home / "ImageSets" / "Segmentation" / f"{part}.txt", text.encode())
     return root
+
+
+CITYSCAPES = {7: "road", 26: "car"}
+"""The values of the masks, of which the publisher names 34."""
+
+
+def write_cityscapes(root: Path, *, pictures: int = 20, seed: int = 0) -> Path:
+    """``leftImg8bit`` and ``gtFine`` with a folder for each part and city, and masks of colours, of objects and of
+    labels, which show nothing of the pictures for testing.
+
+    The arguments: see above.
+    """
+    cities = {"train": "aachen", "val": "frankfurt", "test": "berlin"}
+    for part, numbers in _parts(pictures).items():
+        city = cities[part]
+        for number in numbers:
+            picture, mask = _pair(seed, number)
+            name = f"{city}_{number:06d}_000019"
+            save(root / "leftImg8bit" / part / city / f"{name}_leftImg8bit.png", picture, "PNG")
+            labels = np.array([0, *CITYSCAPES], np.uint8)[mask * np.uint8(part != "test")]
+            colours = np.array(_PALETTE, np.uint8)[mask * np.uint8(part != "test")]
+            home = root / "gtFine" / part / city
+            for kind, pixels in (("labelIds", labels), ("instanceIds", labels), ("color", colours)):
+                save(home / f"{name}_gtFine_{kind}.png", pixels, "PNG")
+            write_whole(home / f"{name}_gtFine_polygons.json", b'{"objects": []}')
+    return root

@@ -205,6 +205,28 @@ def write_imagenet(root: Path, *, pictures: int = 6, seed: int = 0) -> Path:
     return root
 
 
+DIAGNOSES = ("bkl", "mel", "nv")
+"""Three of the seven of HAM10000."""
+
+
+def write_ham10000(root: Path, *, pictures: int = 24, seed: int = 0) -> Path:
+    """Two folders of pictures, and ``HAM10000_metadata.csv`` with their diagnoses; two pictures are of one lesion.
+
+    The arguments: see above.
+    """
+    rows = ["lesion_id,image_id,dx,dx_type,age,sex,localization"]
+    for number in range(pictures):
+        lesion = number // 2
+        label = lesion % len(DIAGNOSES)
+        name = f"ISIC_{24306 + number:07d}"
+        home = root / f"HAM10000_images_part_{1 + 2 * number // pictures}"
+        save(home / f"{name}.jpg", synset_picture(number, label, seed), "JPEG")
+        sex = ("male", "female")[lesion % 2]
+        rows.append(f"HAM_{lesion:07d},{name},{DIAGNOSES[label]},histo,{40 + lesion % 30}.0,{sex},back")
+    write_whole(root / "HAM10000_metadata.csv", "".join(f"{row}\n" for row in rows).encode())
+    return root
+
+
 ATTRIBUTES = ("5_o_Clock_Shadow", "Bald", "Smiling", "Young")
 FACES = 20
 

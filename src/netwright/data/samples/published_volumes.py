@@ -1,4 +1,5 @@
-"""Made-up small copies of public datasets of volumes: blocks as bright as their labels say, in their layouts."""
+"""Made-up small copies of public datasets of volumes: blocks as bright as their labels say, in their layouts, and in
+each file format."""
 
 from __future__ import annotations
 
@@ -6,16 +7,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
-from numpy.typing import NDArray
 
 from netwright.data.files import write_whole
-from netwright.data.io.nifti import write_volume
-
-_nibabel: Any = nibabel
+from netwright.data.samples.volume_formats import SERIES, save
 
 SHAPE = (16, 16, 16)
 _NEW = 1
@@ -28,7 +24,7 @@ def _nothing(numbers: Sequence[int], new: Sequence[int]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class VolumeLayout:
-    """Where the files of a case lie, by its number, without ``.nii.gz``.
+    """Where the files of a case lie, by its number, without their endings.
 
     Args:
         images: one for each channel.
@@ -37,6 +33,8 @@ class VolumeLayout:
         new: the images of a case without a label map, where they lie elsewhere than others.
         to_predict: the folder that is given to ``predict``.
         beside: other files and what is in them, from the numbers of the cases with and without a label map.
+        ending: of the images, see `save`.
+        label_ending: of the label maps.
     """
 
     images: tuple[str, ...]
@@ -45,12 +43,47 @@ class VolumeLayout:
     new: tuple[str, ...] = ()
     to_predict: str = "."
     beside: Callable[[Sequence[int], Sequence[int]], dict[str, str]] = _nothing
+    ending: str = ".nii.gz"
+    label_ending: str = ".nii.gz"
 
 
-_BRATS = tuple(
-    f"BraTS20_Training_{{0:03d}}/BraTS20_Training_{{0:03d}}_{kind}"
-    for kind in ("flair", "t1", "t1ce", "t2", "seg")
-)
+_UNTIL_2021 = ("_flair", "_t1", "_t1ce", "_t2", "_seg")
+_SINCE_2023 = ("-t2f", "-t1n", "-t1c", "-t2w", "-seg")
+
+
+def _brats(name: str, kinds: Sequence[str], enhancing: int, home: str = "") -> VolumeLayout:
+    """A folder a patient, with four scans and a segmentation.
+
+    Args:
+        name: of a patient, by the number.
+        kinds: how the names of the five files end.
+        enhancing: the value of the enhancing tumour.
+        home: the folder of the patients.
+    """
+    *images, label = (f"{home}{name}/{name}{kind}" for kind in kinds)
+    labels = {1: "necrotic core", 2: "oedema", enhancing: "enhancing tumour"}
+    return VolumeLayout(tuple(images), label, labels)
+
+
+def _in_format(ending: str, label_ending: str, masks: str = "labels") -> VolumeLayout:
+    """Images and label maps in folders beside each other, and scans without label maps.
+
+    Args:
+        ending: of the images.
+        label_ending: of the label maps.
+        masks: the folder of the label maps.
+    """
+    return VolumeLayout(
+        ("images/s{:02d}",),
+        f"{masks}/s{{:02d}}",
+        {1: "label 1", 2: "label 2"},
+        ("new scans/s{:02d}",),
+        "new scans",
+        ending=ending,
+        label_ending=label_ending,
+    )
+
+
 _STRUCTURES = {value: f"Structure-{value}" for value in range(2, 59, 3)}
 """As many as in the brain dataset of the SegNAS3D paper."""
 
@@ -103,7 +136,9 @@ def _of_brains(numbers: Sequence[int], new: Sequence[int]) -> dict[str, str]:
 
 
 VOLUME_LAYOUTS: dict[str, VolumeLayout] = {
-    "brats": VolumeLayout(_BRATS[:4], _BRATS[4], {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}),
+    "brats": _brats("BraTS20_Training_{0:03d}", _UNTIL_2021, 4),
+    "brats-2018": _brats("Brats18_2013_{0}_1", _UNTIL_2021, 4, "HGG/"),
+    "brats-2023": _brats("BraTS-GLI-{0:05d}-000", _SINCE_2023, 3),
     "kits": VolumeLayout(
         ("dataset/case_{:05d}/imaging",),
         "dataset/case_{:05d}/segmentation",
@@ -142,6 +177,11 @@ VOLUME_LAYOUTS: dict[str, VolumeLayout] = {
         "new scans",
         _of_brains,
     ),
+    "nrrd": _in_format(".nrrd", ".nrrd"),
+    "metaimage": _in_format(".mha", ".mha"),
+    "dicom": _in_format(SERIES, ".nii.gz"),
+    "tiff": _in_format(".tif", ".tif", "masks"),
+    "ome-tiff": _in_format(".ome.tif", ".ome.tif", "masks"),
 }
 """By the name of the sample. `brains` has a table of labels beside images and label maps."""
 
@@ -166,15 +206,36 @@ def _write(root: Path, layout: VolumeLayout, cases: int, seed: int) -> Path:
         moved = np.roll(labels, rng.integers(-2, 3), axis=2)
         for image in (layout.new or layout.images) if number in new else layout.images:
             brightness = rng.normal(100, 5, SHAPE) + 30 * moved
-            _save(root / f"{image.format(number)}.nii.gz", brightness.astype(np.float32))
+            save(root / image.format(number), layout.ending, brightness.astype(np.float32))
         if number in numbers:
-            _save(root / f"{layout.label.format(number)}.nii.gz", moved)
+            save(root / layout.label.format(number), layout.label_ending, moved)
     for name, text in layout.beside(numbers, new).items():
         write_whole(root / name, text.encode())
     return root
 
 
-def _save(path: Path, voxels: NDArray[Any]) -> None:
-    volume = _nibabel.Nifti1Image(voxels, np.eye(4))
-    volume.header.set_xyzt_units("mm")
-    write_volume(path, volume)
+FRAMES = 4
+"""Time points of a cine."""
+
+
+def write_cines(root: Path, *, cases: int = 10, seed: int = 0) -> Path:
+    """Cines (X, Y, Z, time) of a block that shrinks, with label maps of the first and the third time point.
+
+    Args:
+        root: the folder.
+        cases: how many cines there are with label maps; there is one more without.
+        seed: others give other data.
+    """
+    rng = np.random.default_rng(seed)
+    for number in range(1, cases + 1 + _NEW):
+        labels = np.zeros((*SHAPE[:2], 8, FRAMES), np.uint8)
+        x, y = rng.integers(1, 5, 2)
+        for frame in range(FRAMES):
+            labels[x : x + 9 - frame, y : y + 9 - frame, 2:6, frame] = 1
+        images = rng.normal(100, 5, labels.shape) + 50 * labels
+        home = "images" if number <= cases else "new cines"
+        save(root / home / f"heart_{number:02d}", ".nii.gz", images.astype(np.float32))
+        if number <= cases:
+            labels[..., 1::2] = 0
+            save(root / "labels" / f"heart_{number:02d}", ".nii.gz", labels)
+    return root
