@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,6 +272,89 @@ def test_several_columns_of_a_description_are_labels(write: Write) -> None:
     data = opened(root)
     assert (data.task, data.classes) == ("multilabel", ("wet", "dark"))
     assert {record.name: record.label for record in data.records}["7.png"] == (1, 1)
+
+
+BINARY = ("melanoma", "keratosis")
+
+
+def binary(values: Iterable[tuple[int, int]]) -> str:
+    return lines(f"image,{','.join(BINARY)}", (f"{n}.png,{a},{b}" for n, (a, b) in enumerate(values)))
+
+
+def assumed(data: ImageSet) -> list[str]:
+    return [str(one) for one in inspect_any(data).problems if one.kind == "assumed-labels"]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "told"),
+    [
+        ([(1, 0), (0, 1)] * 6, "classification", 0),
+        ([(1, 0), (0, 1), (0, 0)] * 4, "multilabel", 1),
+        ([(1, 0), (1, 1), (0, 1)] * 4, "multilabel", 0),
+    ],
+)
+def test_what_columns_of_0_and_1_tell_follows_from_their_values(
+    write: Write, values: list[tuple[int, int]], task: str, told: int
+) -> None:
+    """Of ISIC 2017 the rows without a 1 are naevi: nobody can know, so it is told."""
+    root = write([f"all/{n}.png" for n in range(PICTURES)], **{"truth.csv": binary(values)})
+    data = opened(root)
+    assert data.task == task
+    assert data.classes == BINARY
+    assert len(assumed(data)) == told
+
+
+def test_a_description_says_whether_columns_of_0_and_1_are_classes(write: Write) -> None:
+    values = [(1, 0), (0, 1), (0, 0)] * 4
+    root = write([f"all/{n}.png" for n in range(PICTURES)], **{"truth.csv": binary(values)})
+    (warning,) = assumed(opened(root))
+    (root / "dataset.json").write_text(warning.partition("dataset.json: ")[2].rstrip("."))
+    data = opened(root)
+    assert (data.task, len(data.records)) == ("classification", 8), "those without a 1 are left out"
+    assert any("has no label in the table" in one for one in warnings_of(data))
+    described = json.loads((root / "dataset.json").read_text())
+    (root / "dataset.json").write_text(json.dumps({**described, "several": True}))
+    assert opened(root).task == "multilabel"
+    assert assumed(opened(root)) == []
+    (root / "dataset.json").write_text(json.dumps({**described, "label": "melanoma"}))
+    with pytest.raises(
+        DatasetError, match=r"gives `several` as False: expected true or false, beside a list"
+    ):
+        open_any(root)
+    (root / "dataset.json").write_text(json.dumps(described))
+    (root / "truth.csv").write_text(binary([(1, 1), *values[1:]]))
+    (error,) = inspect_any(opened(root)).errors
+    assert "(line 2, '0.png') has 1 for several classes" in str(error)
+
+
+def test_columns_of_0_and_1_among_others_are_refused_with_how_to_name_them(write: Write) -> None:
+    rows = (f"{n}.png,{n % 2},{n // 6},{('day', 'night')[n // 6]}" for n in range(PICTURES))
+    root = write([f"{n}.png" for n in range(PICTURES)], **{"where.csv": lines("file,wet,dark,light", rows)})
+    with pytest.raises(
+        DatasetError, match=r"wet and dark hold 0 and 1: for a label each, give `label` a list"
+    ):
+        open_any(root)
+
+
+def test_a_command_reads_a_table_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It recognises a folder before the folder is opened."""
+    rows = (f"{n},{'ab'[n % 2]}" for n in range(PICTURES))
+    root = write([f"all/{n}.png" for n in range(PICTURES)], **{"about.csv": lines("id,label", rows)})
+    read: list[str] = []
+    before = Path.open
+
+    def counted(path: Path, *arguments: Any, **options: Any) -> Any:
+        read.append(path.name)
+        return before(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    assert recognise(root) == "class-table"
+    recognised = read.count("about.csv")
+    assert recognised > 0
+    assert len(opened(root).records) == PICTURES
+    assert read.count("about.csv") == recognised
+    (root / "about.csv").write_text(lines("id,label", (f"{n},{'abc'[n % 3]}" for n in range(PICTURES))))
+    assert opened(root).classes == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(

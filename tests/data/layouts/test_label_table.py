@@ -119,6 +119,26 @@ def test_a_table_of_something_else_leaves_a_folder_what_it_was(album: Build) -> 
     assert recognise(album('file,x\n"a.png,1\n')) == "label-table", "unreadable: reading it says so"
 
 
+@pytest.mark.parametrize(
+    ("table", "format", "told"),
+    [
+        ("file,x,y\na.png,1,0\nb.png,0,1\nc.png,1,0\nd.png,0,1\n", "label-table", True),
+        ("file,x,y\na.png,1,0\nb.png,0,1\nc.png,1,1\nd.png,0,1\n", "label-table", False),
+        ("file,label\na.png,1\nb.png,0\nc.png,1\nd.png,0\n", "label-table", True),
+        ("file,label\na.png,1\nb.png,0\nc.png,2\nd.png,2\n", "class-table", False),
+    ],
+)
+def test_a_table_that_may_tell_classes_is_told_or_read_as_such(
+    album: Build, table: str, format: str, told: bool
+) -> None:
+    root = album(table)
+    data = open_any(root)
+    assert data.format == format
+    assert any("say --format class-table" in one for one in problems_of(root)) is told
+    if told:
+        assert open_any(root, format="class-table").task == "classification"
+
+
 def test_folders_of_classes_beside_a_table_of_other_things_stay_classes(tmp_path: Path) -> None:
     for name in ("cats/a", "cats/b", "dogs/c", "dogs/d"):
         save(tmp_path / f"{name}.png", np.full((8, 8), len(name), np.uint8))
