@@ -15,7 +15,9 @@ from netwright.data.layouts.image_formats import IMAGE_FOLDER, IMAGE_FORMATS, OF
 from netwright.data.layouts.not_classes import refuse_no_classes, refuse_unclear_part
 from netwright.data.layouts.objects import refuse_objects
 from netwright.data.layouts.paired import refuse_paired
+from netwright.data.layouts.picture_tables import tables_in
 from netwright.data.layouts.pictures_or_volumes import holds_volumes, more_pictures, refuse_among_slices
+from netwright.data.layouts.structures import refuse_structures
 from netwright.data.layouts.table_choice import CLASS_TABLE, TABLE
 from netwright.data.layouts.volume_names import are_counterparts
 from netwright.data.layouts.wrong_level import published_around, refuse_wrong_level
@@ -30,6 +32,8 @@ _USUAL = (
     "each class, or another layout of docs/layouts.md (--format cine is never assumed)"
 )
 _ADVICE = "Name the folder that has them in it; 'netwright sample -o Sample' writes one to compare with."
+
+_UNREAD = (".h5", ".hdf5", ".npy", ".parquet", ".tfrecord", ".tfrecords", ".pt", ".avi", ".mp4")
 
 _FOLDERS_SEARCHED = 20
 """At most this many folders within a folder are searched for a dataset."""
@@ -67,6 +71,8 @@ def recognised(root: Path, description: Mapping[str, Any]) -> str | None:
         refuse_wrong_level(root, name)
     if name in (None, *OF_FILES) and root.is_dir():
         refuse_objects(root)
+    if name is None and root.is_dir():
+        refuse_structures(root)
     if name in OF_FILES:
         refuse_among_slices(root, name)
         refuse_paired(root)
@@ -151,6 +157,16 @@ def all_looked_for(root: Path, format: str | None, description: Mapping[str, Any
         contents += (
             f" {series} is a DICOM series: a dataset.json can name such folders as images, and files as "
             "their label maps; netwright predict reads them as they are."
+        )
+        if tables_in(root):
+            contents += (
+                " Pictures in DICOM of which a table tells the classes are not read: save each as PNG."
+            )
+    unread = next((path for path in inner if path.name.lower().removesuffix(".gz").endswith(_UNREAD)), None)
+    if unread is not None:
+        contents += (
+            f" {unread.name} is of a format that is not read: save pictures as files or in an .npz with train_images "
+            "and train_labels, and volumes as NIfTI."
         )
     return f"{looked_for}{contents}" + (f" Did you mean {meant}?" if meant else f" {_ADVICE}")
 

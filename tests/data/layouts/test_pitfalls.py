@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,7 @@ from dicom_files import write_series
 from netwright.data.open import inspect_any, open_any
 from netwright.errors import DatasetError
 from netwright_tests import save_photograph, save_picture
-
-Write = Callable[..., Path]
-Make = Callable[..., Any]
+from processes import run
 
 
 def kinds(root: Path) -> list[str]:
@@ -105,3 +104,90 @@ def test_labels_of_which_not_all_occur_are_not_told(tmp_path: Path, masks: list[
         save_photograph(tmp_path / "images" / f"{number}.png")
         save_picture(tmp_path / "masks" / f"{number}.png", mask)
     assert "numbered-objects" not in kinds(tmp_path)
+
+
+def write_volume(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), path)
+
+
+def test_a_label_map_for_each_structure_is_refused_and_can_be_joined(tmp_path: Path) -> None:
+    """As TotalSegmentator has them."""
+    source = tmp_path / "Totalsegmentator_dataset"
+    parts = ["train", "train", "val", "test"]
+    for number in range(4):
+        case = source / f"s{number:04d}"
+        write_volume(case / "ct.nii.gz", np.full((4, 5, 6), number, np.int16))
+        for value, name in enumerate(("liver", "spleen", "stomach", "vertebra"), 1):
+            mask = np.zeros((4, 5, 6), np.uint8)
+            mask[value - 1] = 1
+            write_volume(case / "segmentations" / f"{name}.nii.gz", mask)
+    rows = ["image_id;age;split", *(f"s{number:04d};50;{part}" for number, part in enumerate(parts))]
+    (source / "meta.csv").write_text("\n".join(rows))
+    with pytest.raises(
+        DatasetError, match=r"a label map for each structure, such as s0000/segmentations/liver\.nii"
+    ):
+        open_any(source)
+    page = (Path(__file__).parents[3] / "docs" / "layouts.md").read_text()
+    section = page[page.index("### A label map for each structure") :]
+    script = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert script is not None
+    done = run([sys.executable, "-c", script[1]], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = open_any(tmp_path / "joined")
+    assert dict(data.labels) == {0: "background", 1: "spleen", 2: "liver", 3: "stomach"}
+    assert dict(zip(data.names, data.parts, strict=True)) == {
+        f"s{number:04d}": part for number, part in enumerate(parts)
+    }
+    inspection = inspect_any(data)
+    assert not inspection.errors
+    assert [label.voxels for label in inspection.fingerprint.labels] == [4 * 30] * 4
+
+
+def test_parts_that_names_begin_with_are_kept(tmp_path: Path) -> None:
+    """As GlaS has them; the masks are chosen by a description."""
+    for name in ("train_1", "train_2", "train_10", "testA_1", "testB_2"):
+        save_photograph(tmp_path / f"{name}.bmp")
+        save_picture(tmp_path / f"{name}_anno.bmp", numbered(1))
+    (tmp_path / "dataset.json").write_text(json.dumps({"masks": "_anno"}))
+    data = open_any(tmp_path)
+    of_name = dict(zip(data.names, data.parts, strict=True))
+    assert of_name == {name: "train" if name[1] == "r" else "test" for name in of_name}
+    assert len(of_name) == 5
+    save_photograph(tmp_path / "other.bmp")
+    save_picture(tmp_path / "other_anno.bmp", numbered(1))
+    assert set(open_any(tmp_path).parts) == {None}
+
+
+def test_files_of_other_formats_are_told(tmp_path: Path) -> None:
+    """As PatchCamelyon has them."""
+    (tmp_path / "camelyonpatch_level_2_split_train_x.h5.gz").write_bytes(b"x")
+    with pytest.raises(
+        DatasetError, match=r"train_x\.h5\.gz is of a format that is not read: save pictures as files"
+    ):
+        open_any(tmp_path)
+
+
+def test_pictures_in_dicom_with_a_table_of_classes_are_refused(tmp_path: Path) -> None:
+    """As the pneumonia challenge of the RSNA has them."""
+    for number in range(3):
+        write_series(tmp_path / "images", np.zeros((1, 5, 6), np.int16), name=f"{number}{{}}.dcm")
+    (tmp_path / "labels_of_patients.csv").write_text("patientId,Target\n01,0\n11,1\n21,0\n")
+    with pytest.raises(
+        DatasetError, match=r"of which a table tells the classes are not read: save each as PNG"
+    ):
+        open_any(tmp_path)
+
+
+@pytest.mark.parametrize(("validated", "told"), [(3, 2), (10, 0)])
+def test_an_official_validation_part_of_a_few_pictures_is_told(
+    tmp_path: Path, validated: int, told: int
+) -> None:
+    """As the chest X-rays of Kermany et al. have it, with eight of each class."""
+    for part, count in (("train", 12), ("val", validated), ("test", 3)):
+        for kind in ("NORMAL", "PNEUMONIA"):
+            for number in range(count):
+                save_photograph(tmp_path / part / kind / f"{number}.jpeg")
+    problems = [one for one in inspect_any(open_any(tmp_path)).problems if one.kind == "few-validated"]
+    assert [one.severity for one in problems] == ["warning"] * told
+    assert all("official validation part" in str(one) for one in problems)

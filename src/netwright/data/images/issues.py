@@ -43,10 +43,10 @@ def few_pictures(dataset: ImageSet) -> list[Problem]:
 
 
 def sort_of_classes(dataset: ImageSet) -> list[Problem]:
-    """Problems of classes with too few pictures to be learned or tested."""
-    learned, tested = (
+    """Problems of classes with too few pictures to be learned, validated or tested."""
+    learned, validated, tested = (
         Counter(label for record in dataset.records if record.part in parts for label in record.classes)
-        for parts in ((None, "train"), ("test",))
+        for parts in ((None, "train"), ("val",), ("test",))
     )
     empty_classes = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
     problems = []
@@ -60,6 +60,9 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
             problems.append(
                 _about(dataset, "warning", name, "has few images to learn from", learned[label], "few-cases")
             )
+        elif validated and validated[label] < FEW_PICTURES:
+            what = "has few images in the official validation part, by which networks are chosen"
+            problems.append(_about(dataset, "warning", name, what, validated[label], "few-validated"))
         if tested and not tested[label] and learned[label]:
             problems.append(
                 _about(dataset, "warning", name, "has no image in the test part", 0, "untested-class")
@@ -143,13 +146,15 @@ def _about(
     advice = {
         "empty-class": f"Add pictures of it, or remove the {dataset.class_word}.",
         "few-cases": "Results from so few pictures are not reliable: add pictures.",
+        "few-validated": "Chance decides among networks: move the pictures of this part to training, so that a larger "
+        "one is drawn, or give parts of your own with --split-file.",
         "untested-class": "Its accuracy cannot be measured: add pictures of it to the test part.",
     }[kind]
     return Problem(
         severity,
         str(dataset.root),
         f"has a {dataset.class_word} ({name}) that {what}",
-        expected=f"{FEW_PICTURES} or more" if kind == "few-cases" else "some",
+        expected=f"{FEW_PICTURES} or more" if kind in ("few-cases", "few-validated") else "some",
         found=str(count) if count else "none",
         advice=advice,
         kind=kind,

@@ -1,7 +1,9 @@
-"""Official parts that text files list: ``train.txt``, ``val.txt`` and ``test.txt`` with a picture a line."""
+"""Official parts that text files list: ``train.txt``, ``val.txt`` and ``test.txt`` with a picture a line; or that the
+names of pictures begin with: ``train_1``, ``testA_1``."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +20,9 @@ UNLISTED = "is in none of the lists of parts"
 """A reason to leave a picture out."""
 
 _VOC = Path("ImageSets", "Segmentation")
+_NAMED_AFTER = re.compile(rf"({'|'.join(PARTS)})[a-z]?[ _-]?\d+", re.IGNORECASE)
+"""GlaS: ``train_1``, ``testA_1``, ``testB_1``."""
+
 _BOTH = "trainval"
 """The list of PASCAL VOC and of Oxford pets for training and validation."""
 
@@ -26,7 +31,8 @@ def with_listed_parts(found: Arrangement) -> Arrangement:
     """The images and masks with the parts that lists give them. Pictures in no list are left out.
 
     Lists are looked for in the dataset's folder, beside the folders of images and of masks, and in
-    ``ImageSets/Segmentation``. Where folders name parts, and where no list names a picture, they are not read.
+    ``ImageSets/Segmentation``. Where folders name parts, and where no list names a picture, they are not read. Where no
+    list says parts, the names of all pictures may.
     """
     if any(pair.named.part for pair in found.pairs):
         return found
@@ -39,7 +45,16 @@ def with_listed_parts(found: Arrangement) -> Arrangement:
         listed = {path: _read(path, by_stem, found.root) for path in lists}
         if any(named for named, _ in listed.values()):
             return _parted(found, lists, listed)
-    return found
+    return _named_after_parts(found)
+
+
+def _named_after_parts(found: Arrangement) -> Arrangement:
+    """The images and masks with the parts that all of their names begin with; as they are, where not all do."""
+    named = [_NAMED_AFTER.fullmatch(pair.named.path.stem) for pair in found.pairs if pair.image]
+    parts = [PARTS[name[1].lower()] for name in named if name]
+    if len(parts) < len(found.pairs) or "train" not in parts or len(set(parts)) == 1:
+        return found
+    return replace(found, pairs=tuple(map(_in_part, found.pairs, parts)))
 
 
 def _homes(found: Arrangement) -> Iterator[Path]:
