@@ -101,7 +101,7 @@ def part_columns(rows: Rows, names: Sequence[str]) -> PartColumns:
         if not called_so and rows[0][2].get(name, "").lower() not in PARTS:
             continue
         flag = _FLAG.fullmatch(plain(name))
-        known = list(_YES_OR_NO if flag else PARTS)
+        known = list(_YES_OR_NO) if flag else list(PARTS)
         others = [one for one in rows if one[2].get(name, "").lower() not in known]
         if others and called_so and len(others) < len(rows):
             raise _mixed(name, others[0], known)
