@@ -191,3 +191,36 @@ def test_an_official_validation_part_of_a_few_pictures_is_told(
     problems = [one for one in inspect_any(open_any(tmp_path)).problems if one.kind == "few-validated"]
     assert [one.severity for one in problems] == ["warning"] * told
     assert all("official validation part" in str(one) for one in problems)
+
+
+def listed(root: Path, **lists: list[str]) -> Path:
+    for kind in ("cat", "dog"):
+        for number in range(6):
+            save_photograph(root / kind / f"{kind}{number}.png")
+    for name, lines in lists.items():
+        (root / f"{name}.txt").write_text("\n".join([*lines, ""]))
+    return root
+
+
+def test_lists_beside_folders_of_classes_say_the_parts(tmp_path: Path) -> None:
+    root = listed(
+        tmp_path,
+        train=[f"{kind}/{kind}{number}.png 0" for kind in ("cat", "dog") for number in range(4)],
+        test=["cat/cat4", "dog/dog4"],
+        README=["cat5 is for training"],
+    )
+    data = open_any(root)
+    assert data.format == "image-folder"
+    parts = dict(zip(data.names, data.parts, strict=True))
+    assert [name for name in data.names if parts[name] == "test"] == ["cat/cat4.png", "dog/dog4.png"]
+    assert parts["cat/cat5.png"] == "train", "it is in no list"
+
+
+def test_a_picture_in_two_lists_is_refused(tmp_path: Path) -> None:
+    root = listed(tmp_path, train=["cat0", "dog0"], test=["cat1", "dog0"])
+    with pytest.raises(DatasetError, match=r"dog/dog0\.png in test\.txt and in train\.txt"):
+        open_any(root)
+
+
+def test_texts_without_pictures_say_no_parts(tmp_path: Path) -> None:
+    assert set(open_any(listed(tmp_path, test=["how this was tested"])).parts) == {None}

@@ -11,6 +11,7 @@ from netwright.data.io.images import PICTURE_ENDINGS, PictureHead, channel_names
 from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.part_names import PARTS, is_contents, part_in
+from netwright.data.layouts.picture_tables import Pictures, listed_parts
 from netwright.data.parallel import many_in_order
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -27,6 +28,9 @@ _SORT = (
     "Sort the pictures into a folder for each class; for segmentation, put `images` beside `masks`; for pictures to be "
     "restored (inpainting), which need no classes, say --format images."
 )
+Entry = tuple[str, int, Part | None, Path]
+"""Name, class, part and path of a picture."""
+
 _READERS = 4
 _DEPTHS: tuple[Depth, ...] = ("float32", "uint16", "uint8")
 """The widest first."""
@@ -54,12 +58,26 @@ def read(root: Path) -> ImageSet:
         raise DatasetError(
             f"{training} has no class folder: expected at least two to tell apart, each with its pictures. {_SORT}"
         )
-    pictures: list[tuple[str, int, Part | None, Path]] = []
+    pictures: list[Entry] = []
     problems = [*([_one_class(training)] if len(classes) == 1 else []), *not_in_parts(root, parts)]
     for part, home in homes_of(root, parts):
         pictures += _pictures_of(root, part, home, classes, problems)
     problems += _folders_below(root, pictures, depth=2 if parts else 1)
+    pictures = pictures if parts else _with_listed_parts(root, pictures)
     return image_set(root, "image-folder", classes, pictures, problems)
+
+
+def _with_listed_parts(root: Path, pictures: list[Entry]) -> list[Entry]:
+    """The pictures with the parts of lists in texts; as they are, where there are no such lists. What is in no list is
+    for training.
+
+    Raises:
+        DatasetError: a picture is in the lists of two parts.
+    """
+    part_of = listed_parts(root, Pictures({name: path for name, _, _, path in pictures}))
+    if not {"val", "test"} & set(part_of.values()):
+        return pictures
+    return [(name, label, part_of.get(name, "train"), path) for name, label, _, path in pictures]
 
 
 def image_set(
@@ -157,7 +175,7 @@ def _is_dataset(folder: Path) -> bool:
 
 def _pictures_of(
     root: Path, part: Part | None, home: Path, classes: Sequence[str], problems: list[Problem]
-) -> Iterator[tuple[str, int, Part | None, Path]]:
+) -> Iterator[Entry]:
     """Name, class, part and path of the pictures of a part; what does not belong there becomes a problem."""
     if loose := list_pictures(home):
         problems.append(
@@ -178,9 +196,7 @@ def _pictures_of(
             problems.append(_empty_class(folder))
 
 
-def _folders_below(
-    root: Path, pictures: Sequence[tuple[str, int, Part | None, Path]], depth: int
-) -> list[Problem]:
+def _folders_below(root: Path, pictures: Sequence[Entry], depth: int) -> list[Problem]:
     """A warning where classes have several folders of pictures, which may be patients (BreakHis) or classes (MURA).
 
     Args:

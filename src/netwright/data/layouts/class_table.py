@@ -7,13 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.data.files import read_text
 from netwright.data.images.dataset import ImageSet, Label
 from netwright.data.images.issues import labels_of_all, not_whole
-from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.issues import Problem, enumerate_words
 from netwright.data.layouts.class_folders import ignored_file, image_set
 from netwright.data.layouts.description import DESCRIPTION
-from netwright.data.layouts.picture_tables import Pictures, part_of_folders, part_of_table, tables_in
+from netwright.data.layouts.picture_tables import (
+    Pictures,
+    listed_parts,
+    part_of_folders,
+    part_of_table,
+    tables_in,
+)
 from netwright.data.layouts.table_choice import (
     CLASS_TABLE,
     SEVERAL,
@@ -243,17 +248,8 @@ def _of_classes(
 
 
 def _with_lists(root: Path, pictures: Pictures, rows: list[_Row]) -> list[_Row]:
-    """The rows with the parts of lists of pictures in texts, where rows have no part: NIH's ``test_list.txt``."""
-    part_of: dict[str, Part] = {}
-    for path in sorted(root.glob("*.txt")):
-        if (part := part_of_table(path)) is None:
-            continue
-        try:
-            lines = read_text(path, "the name of a picture a line").split("\n")
-        except UnusableFile:
-            continue
-        for line in lines:
-            part_of |= dict.fromkeys(pictures.called(line.strip()), part)
+    """The rows with the parts of lists of pictures in texts, where rows have no part."""
+    part_of = listed_parts(root, pictures)
     return [replace(row, part=row.part or part_of.get(row.name)) for row in rows]
 
 

@@ -11,11 +11,12 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from netwright.data.files import reading
+from netwright.data.files import read_text, reading
 from netwright.data.io.images import PICTURE_ENDINGS
 from netwright.data.issues import UnusableFile
 from netwright.data.layouts.part_names import part_among, part_in, words_of
 from netwright.data.splits import Part
+from netwright.errors import DatasetError
 
 _ENDINGS = (".csv", ".tsv", ".tab")
 _OURS = ("boxes.csv", "predictions.csv")
@@ -104,6 +105,31 @@ def part_of_folders(name: str) -> Part | None:
 def part_of_table(path: Path) -> Part | None:
     """The part in the name of a table: ``train.csv``, ``ISIC2018_Task3_Training_GroundTruth.csv``."""
     return part_among(words_of(path.stem))
+
+
+def listed_parts(root: Path, pictures: Pictures) -> dict[str, Part]:
+    """The parts of pictures that texts list, by the name of a picture: NIH's ``test_list.txt``.
+
+    Raises:
+        DatasetError: a picture is in the lists of two parts.
+    """
+    list_of: dict[str, tuple[Part, Path]] = {}
+    for path in sorted(root.glob("*.txt")):
+        if (part := part_of_table(path)) is None:
+            continue
+        try:
+            lines = read_text(path, "the name of a picture a line").split("\n")
+        except UnusableFile:
+            continue
+        for line in filter(None, map(str.strip, lines)):
+            for name in pictures.called(line) or pictures.called(line.split()[0]):
+                other, first = list_of.setdefault(name, (part, path))
+                if other != part:
+                    raise DatasetError(
+                        f"{root} has the picture {name} in {first.name} and in {path.name}: expected each picture in "
+                        "one list. Remove it from one of them, or the lists from the folder."
+                    )
+    return {name: part for name, (part, _) in list_of.items()}
 
 
 def tables_in(root: Path) -> list[Path]:
