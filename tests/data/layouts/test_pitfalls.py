@@ -224,3 +224,16 @@ def test_a_picture_in_two_lists_is_refused(tmp_path: Path) -> None:
 
 def test_texts_without_pictures_say_no_parts(tmp_path: Path) -> None:
     assert set(open_any(listed(tmp_path, test=["how this was tested"])).parts) == {None}
+
+
+def test_a_line_that_may_name_several_pictures_is_refused(tmp_path: Path) -> None:
+    for kind in ("cat", "dog"):
+        for number in range(6):
+            save_photograph(tmp_path / kind / f"{number}.png")
+    (tmp_path / "test.txt").write_text("cat/4\ndog/5.png\n")
+    data = open_any(tmp_path)
+    tested = [name for name, part in zip(data.names, data.parts, strict=True) if part == "test"]
+    assert tested == ["cat/4.png", "dog/5.png"]
+    (tmp_path / "test.txt").write_text("4\n")
+    with pytest.raises(DatasetError, match=r"test\.txt lists 4, which may be cat/4\.png or dog/4\.png"):
+        open_any(tmp_path)

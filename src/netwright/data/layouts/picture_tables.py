@@ -122,14 +122,35 @@ def listed_parts(root: Path, pictures: Pictures) -> dict[str, Part]:
         except UnusableFile:
             continue
         for line in filter(None, map(str.strip, lines)):
-            for name in pictures.called(line) or pictures.called(line.split()[0]):
-                other, first = list_of.setdefault(name, (part, path))
-                if other != part:
-                    raise DatasetError(
-                        f"{root} has the picture {name} in {first.name} and in {path.name}: expected each picture in "
-                        "one list. Remove it from one of them, or the lists from the folder."
-                    )
+            name = _listed(pictures, line, path)
+            other, first = list_of.setdefault(name, (part, path)) if name else (part, path)
+            if other != part:
+                raise DatasetError(
+                    f"{root} has the picture {name} in {first.name} and in {path.name}: expected each picture in one "
+                    "list. Remove it from one of them, or the lists from the folder."
+                )
     return {name: part for name, (part, _) in list_of.items()}
+
+
+def _listed(pictures: Pictures, line: str, path: Path) -> str:
+    """The picture that a line of a list names, by all of it or by its first word; empty where it names none.
+
+    Raises:
+        DatasetError: it may name several.
+    """
+    for value in (line, line.split()[0]):
+        found = pictures.called(value)
+        ending = f"/{bare(value)}"
+        if len(found) > 1:
+            found = [name for name in found if f"/{bare(name)}".endswith(ending)] if "/" in value else found
+        if len(found) > 1:
+            raise DatasetError(
+                f"{path} lists {value}, which may be {found[0]} or {found[1]}: expected one picture a line, such as "
+                f"{found[0]}. Write the folders of the pictures, too, or remove the list from the folder."
+            )
+        if found:
+            return found[0]
+    return ""
 
 
 def tables_in(root: Path) -> list[Path]:
