@@ -237,3 +237,21 @@ def test_a_line_that_may_name_several_pictures_is_refused(tmp_path: Path) -> Non
     (tmp_path / "test.txt").write_text("4\n")
     with pytest.raises(DatasetError, match=r"test\.txt lists 4, which may be cat/4\.png or dog/4\.png"):
         open_any(tmp_path)
+
+
+@pytest.mark.parametrize(("depths", "told"), [((1, 1, 5, 1), 1), ((1, 1, 1, 1), 0), ((3, 4, 5, 3), 0)])
+def test_single_slices_among_volumes_are_told(tmp_path: Path, depths: tuple[int, ...], told: int) -> None:
+    """As CAMUS has frames at end diastole and end systole beside sequences."""
+    for number, depth in enumerate(depths):
+        name = f"patient{number:04d}_2CH"
+        image = np.random.default_rng(number).normal(100, 5, (depth, 12, 10)).astype(np.float32)
+        labels = np.zeros(image.shape, np.uint8)
+        labels[:, 2:5, 3:6] = 1
+        for ending, array in (("", image), ("_gt", labels)):
+            write_volume(tmp_path / f"{name}{ending}.nii.gz", array)
+    found = [one for one in inspect_any(open_any(tmp_path)).problems if one.kind == "slices-among-volumes"]
+    assert len(found) == told
+    if told:
+        assert "3 of one slice, such as patient0000_2CH, and 1 of several, such as patient0002_2CH" in str(
+            found[0]
+        )

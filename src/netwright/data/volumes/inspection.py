@@ -110,7 +110,7 @@ def inspect_dataset(dataset: Dataset, *, workers: int = 1, on_case: OnCase | Non
     problems = [*dataset.problems, *(problem for case in facts for problem in case.problems)]
     problems += _too_few(dataset) + _duplicates(dataset, facts) + _divided_patients(dataset)
     problems += _absent_labels(dataset, fingerprint, facts) + side_problems(dataset, facts)
-    problems += unnamed_ct(dataset, facts) + likely_patients(dataset)
+    problems += unnamed_ct(dataset, facts) + likely_patients(dataset) + _slices_among_volumes(dataset, facts)
     return Inspection(
         dataset.root,
         fingerprint,
@@ -124,6 +124,27 @@ def _sizes(dataset: Dataset, facts: Sequence[CaseFacts]) -> PreparedSizes | None
     if dataset.dimensions == 2 or not grids:
         return None
     return sizes_of(grids, PreprocessingSettings(**FOR_ANY_DATA), len(dataset.channels))
+
+
+def _slices_among_volumes(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Problem]:
+    """A warning where some cases are single slices and others are not, as CAMUS has frames beside sequences."""
+    known = [(case.case.name, min(case.grid.canonical_shape)) for case in facts if case.grid is not None]
+    single = [name for name, slices in known if slices == 1]
+    if dataset.dimensions == 2 or len(single) in (0, len(known)):
+        return []
+    others = [name for name, slices in known if slices > 1]
+    return [
+        Problem(
+            "warning",
+            str(dataset.root),
+            "has single slices among volumes",
+            expected="cases of one sort",
+            found=f"{len(single)} of one slice, such as {single[0]}, and {len(others)} of several, such as {others[0]}",
+            advice="The slices of volumes are neighbours in space: if they are time points, such cases do not belong "
+            "to the others. Move those of one sort to another folder.",
+            kind="slices-among-volumes",
+        )
+    ]
 
 
 def _too_few(dataset: Dataset) -> list[Problem]:
