@@ -255,3 +255,21 @@ def test_single_slices_among_volumes_are_told(tmp_path: Path, depths: tuple[int,
         assert "3 of one slice, such as patient0000_2CH, and 1 of several, such as patient0002_2CH" in str(
             found[0]
         )
+
+
+@pytest.mark.parametrize("official", [False, True])
+def test_folders_of_images_with_masks_may_be_patients(tmp_path: Path, official: bool) -> None:
+    """As the slices of gliomas on Kaggle lie, a folder a patient; official parts are not drawn."""
+    for number, patient in enumerate(("TCGA_CS_4941", "TCGA_CS_4942", "TCGA_DU_5849")):
+        home = tmp_path / (("train", "val", "test")[number] if official else "") / patient
+        for slice in range(3):
+            save_photograph(home / f"{patient}_{slice}.tif")
+            save_picture(home / f"{patient}_{slice}_mask.tif", numbered(1))
+    data = open_any(tmp_path)
+    told = [one for one in inspect_any(data).problems if one.kind == "likely-patients"]
+    assert len(told) == (0 if official else 1)
+    if told:
+        assert "3 folders with several images each, such as TCGA_CS_4941" in told[0].found
+        rows = told[0].advice.splitlines()[-4:]
+        assert rows == ["case,part,group", *(f"TCGA_CS_4941_{slice},,TCGA_CS_4941" for slice in range(3))]
+        assert "TCGA_CS_4941_0" in data.names

@@ -16,10 +16,12 @@ from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.mask_names import IMAGES, MASKS, Named
 from netwright.data.layouts.mask_objects import of_objects
 from netwright.data.layouts.mask_pairs import Arrangement, Pair, arrange
+from netwright.data.splits import drawn_parts
 from netwright.data.volumes.dataset import Case
 from netwright.errors import DatasetError
 
 _MOST_FOLDERS = 4
+_SHOWN = 3
 _MAY_BE_JPEG = (".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -52,9 +54,9 @@ def readable(root: Path, description: Mapping[str, str]) -> Arrangement | None:
 
 def problems_of(found: Arrangement) -> tuple[Problem, ...]:
     """What is wrong with the lists of parts, that masks of objects are joined, that masks are split at half as they are
-    JPEG, and the pictures that are left out, one warning for each reason."""
+    JPEG, that folders may be patients, and the pictures that are left out, one warning for each reason."""
     masks = [mask for pair in found.pairs for mask in pair.masks]
-    problems = [*found.problems, *of_objects(masks), *_as_jpeg(masks)]
+    problems = [*found.problems, *of_objects(masks), *_as_jpeg(masks), *_folders_of_patients(found)]
     left_out = (
         Problem(
             "warning",
@@ -87,6 +89,34 @@ def _as_jpeg(masks: Sequence[Named]) -> list[Problem]:
             advice="Those in black and white are read: from 128 on a pixel is 255, otherwise 0. Edges may be off by a "
             "pixel: if there are masks without loss, use those.",
             kind="jpeg-masks",
+        )
+    ]
+
+
+def _folders_of_patients(found: Arrangement) -> list[Problem]:
+    """A warning where several folders have several images, as of patients, and parts are drawn."""
+    if len(drawn_parts([pair.named.part for pair in found.pairs])) == 1:
+        return []
+    of_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, pair in zip(_names(found.pairs), found.pairs, strict=True):
+        if pair.named.rest and pair.named.part in (None, "train"):
+            of_folder[pair.named.rest].append(name)
+    several = {"/".join(rest): names for rest, names in of_folder.items() if len(names) > 1}
+    if len(several) < 2:
+        return []
+    first, names = next(iter(several.items()))
+    rows = "\n".join(f"{name},,{first}" for name in names[:_SHOWN])
+    return [
+        Problem(
+            "warning",
+            str(found.root),
+            "has images in folders that may be patients",
+            expected="the patient of each case, so that all of a patient's images are in one part",
+            found=f"no patients, but {len(several)} folders with several images each, such as {first}",
+            advice="A network that has seen a patient looks too good on the patient's other images. If the folders are "
+            "patients, write a CSV file with a row for each case, as below (a part that is left empty is drawn), and "
+            f"give it to plan and search: --split-file FILE.csv\ncase,part,group\n{rows}",
+            kind="likely-patients",
         )
     ]
 
