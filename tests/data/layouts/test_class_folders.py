@@ -65,7 +65,8 @@ def test_parts_and_classes(build: Folder) -> None:
     by_name = {record.name: record for record in dataset.records}
     record = by_name["valid/dog/3.jpg"]
     assert (record.label, record.part, record.size) == (1, "val", (12, 16))
-    assert problems(dataset) == problems(dataset, workers=3) == ()
+    assert problems(dataset) == problems(dataset, workers=3)
+    assert {problem.kind for problem in problems(dataset)} == {"few-validated"}
 
 
 def test_one_folder_a_class_has_no_parts(build: Folder) -> None:

@@ -184,7 +184,7 @@ def test_an_npz_file_as_medmnist_ships_them(npz: Build) -> None:
         expected = np.concatenate([arrays[f"{part}_images"] for part in ("test", "train", "val")])
     np.testing.assert_array_equal(np.concatenate(list(array_chunks(dataset))), expected)
     assert [record.label for record in dataset.records][12:16] == [0, 1, 2, 3]
-    assert {problem.kind for problem in problems(dataset)} == set()
+    assert {problem.kind for problem in problems(dataset)} == {"few-validated"}
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,8 @@ def test_duplicates_and_constant_rows(npz: Build) -> None:
     images = np.random.default_rng(3).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
     images[5] = images[1]
     images[7] = 9
-    listed = problems(read_npz(npz(train_images=images)))
+    found = problems(read_npz(npz(train_images=images)))
+    listed = [problem for problem in found if problem.kind != "few-validated"]
     assert [(problem.kind, problem.severity) for problem in listed] == [
         ("constant", "warning"),
         ("duplicate", "warning"),

@@ -47,7 +47,7 @@ def _write_nifti(path: Path, voxels: NDArray[Any]) -> None:
 def _write_with_itk(path: Path, voxels: NDArray[Any]) -> None:
     import SimpleITK  # takes long to import
 
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels.T))
+    image: Any = SimpleITK.GetImageFromArray(np.ascontiguousarray(voxels.T))
     image.SetDirection([-1, 0, 0, 0, -1, 0, 0, 0, 1])  # of ITK's axes, to the left, the back and the head
     with TemporaryDirectory() as folder:
         file = Path(folder) / path.name
