@@ -1,4 +1,7 @@
-"""What lies between a picture and the input of a network, as a graph of ONNX: see `netwright.data.images.settings`."""
+"""What lies between the file of a picture and the input of a network, as a graph of ONNX.
+
+It does what `netwright.data.images.settings` does, once the picture is as it is shown.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from netwright.data.images.settings import WHITE, PicturePreparation, stored
 from netwright.data.images.settings import fitted as resized
 from netwright.tasks.base import Graph, GraphSample
+from netwright.tasks.shown_pictures import shown, stored_inputs, stored_sample
 
 DOUBLE, FLOAT = ir.DataType.DOUBLE, ir.DataType.FLOAT
 ROUNDING = 1e-9
@@ -23,12 +28,15 @@ def graphs(preparation: Mapping[str, Any], channels: int, *, masked: bool = Fals
     Args:
         preparation: of the training pictures, as it is saved.
         channels: of a picture.
-        masked: a mask comes with each picture, above 0 where it is missing.
+        masked: a mask comes with each picture, white where it is missing.
     """
     known = PicturePreparation.from_dict(preparation)
 
-    def prepare(op: Any, pixels: Any, mask: Any = None) -> tuple[Any, ...]:
-        planes = fitted(op, op.Transpose(pixels, perm=[2, 0, 1]), known)
+    def prepare(op: Any, pixels: Any, white: Any, turned: Any, *mask: Any) -> tuple[Any, ...]:
+        picture, coloured = shown(op, pixels, white, turned, channels)
+        if known.depth == "uint16":
+            picture = picture * (WHITE["uint16"] / white)  # white is white in 8 bits, too
+        planes = fitted(op, op.Transpose(picture, perm=[2, 0, 1]), known)
         if known.depth != "float32":
             planes = op.Round(planes)
         factors = [1 / std if std > 0 else 0 for std in known.stds]
@@ -37,30 +45,45 @@ def graphs(preparation: Mapping[str, Any], channels: int, *, masked: bool = Fals
             for values in (known.means, factors)
         )
         planes = (planes - means) * scales
-        if mask is not None:
-            missing = op.Greater(fitted(op, op.Unsqueeze(mask, [0]), known), 0.0)
+        if masked:
+            missing = op.Greater(fitted(op, _missing(op, *mask), known), 0.0)
             planes = planes * op.Cast(op.Not(missing), to=FLOAT)
-        return (op.Unsqueeze(planes, [0]),)
+        images = op.Unsqueeze(planes, [0])
+        return (images, coloured) if channels == 1 else (images,)
 
-    given: dict[str, Any] = {"pixels": (FLOAT, ("rows", "columns", channels))}
-    if masked:
-        given["mask"] = (FLOAT, ("mask_rows", "mask_columns"))
-    return {"prepare": Graph(given, ("images",), prepare)}
+    given = {**stored_inputs(), **(stored_inputs("mask_") if masked else {})}
+    return {"prepare": Graph(given, ("images", "coloured") if channels == 1 else ("images",), prepare)}
+
+
+def _missing(op: Any, pixels: Any, white: Any, turned: Any) -> Any:
+    """Where a mask is more white than black (1, rows, columns): 1, and 0 elsewhere."""
+    drawn, _ = shown(op, pixels, white, turned, 3)
+    missing = op.GreaterOrEqual(op.ReduceMean(drawn, [2], keepdims=0), white / 2.0)
+    return op.Unsqueeze(op.Cast(missing, to=FLOAT), [0])
 
 
 def samples(preparation: Mapping[str, Any], channels: int, *, masked: bool = False) -> Iterator[GraphSample]:
-    """Made-up pictures, wide and high, with what the graph must give for them. Arguments are those of `graphs`."""
+    """Made-up pictures, wide and high, turned, one of them partly transparent, with what the graph must give for them.
+
+    Arguments are those of `graphs`.
+    """
     known, random = PicturePreparation.from_dict(preparation), np.random.default_rng(0)
-    for sizes in ((1.7, 0.6), (0.5, 0.9)):
+    white = WHITE[known.depth]
+    for sizes, turned, transparent in (((1.7, 0.6), 6, False), ((0.5, 0.9), 3, known.depth != "float32")):
         shape = [max(2, round(length * size)) for length, size in zip(known.size, sizes, strict=True)]
-        values = random.random((*shape, channels), np.float32) * np.float32(WHITE[known.depth])
-        pixels = values.astype(known.depth)
+        pixels = (random.random((*shape, channels), np.float32) * np.float32(white)).astype(known.depth)
+        opacity: NDArray[np.float32] | None = None
+        if transparent:
+            opacity = np.ones(shape, np.float32)
+            opacity[::2] = np.float32(white // 3) / np.float32(white)
+        given = stored_sample(pixels, opacity, white, turned)
+        if opacity is not None:
+            pixels = np.rint(pixels * opacity[..., None]).astype(known.depth)
         expected = known.normalised(stored(pixels, channels, known.depth, known.settings))
-        given = {"pixels": pixels.astype(np.float32)}
         if masked:
             mask = np.zeros((*shape, 1), np.float32)
             mask[shape[0] // 2 :, shape[1] // 2 :] = 1
-            given["mask"] = mask[..., 0]
+            given |= stored_sample(mask * 255, None, 255, turned, "mask_")
             missing = resized(mask, known.size, known.settings.fit)[..., 0] > 0
             expected = np.where(missing, np.float32(0), expected)
         yield GraphSample("prepare", given, {"images": expected[None]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import shutil
 import sys
@@ -22,6 +23,7 @@ import netwright as package
 from commands import in_this_process
 from netwright.data.images.inpainting_settings import MaskSettings
 from netwright.data.io.images import read_head, read_picture
+from netwright.data.io.stored import turned as upright_in_numpy
 from netwright.data.io.volumes import read_image
 from netwright.data.volumes.geometry import _resampled
 from netwright.data.volumes.preprocessing import PreprocessingSettings
@@ -31,15 +33,24 @@ from netwright.models.export import EXPORTERS, exporter_of
 from netwright.models.export.base import Exportable, require_same_outputs
 from netwright.models.export.description import describe_use
 from netwright.models.export.differences import first_different_layer
-from netwright.models.export.onnx import converted, converted_otherwise, require_same_graph, runner
+from netwright.models.export.graphs import write_graphs
+from netwright.models.export.onnx import (
+    converted,
+    converted_otherwise,
+    opened,
+    require_same_graph,
+    runner,
+)
 from netwright.models.export.script import _templates, write_use
 from netwright.models.export.tracing import traces
 from netwright.models.export.trained import export_path, export_trained
 from netwright.nn.ensemble import Ensemble, Output
 from netwright.tasks import TASKS
-from netwright.tasks.base import SavedNetwork
+from netwright.tasks.base import Graph, SavedNetwork
 from netwright.tasks.predictor import Predictor
 from netwright.tasks.segmentation import inference_graphs
+from netwright.tasks.segmentation.crf_fitting import FittedCRF
+from netwright.tasks.shown_pictures import as_stored, shown, stored_inputs, upright
 from running_exports import alone
 
 onnx = pytest.importorskip("onnx")
@@ -188,7 +199,7 @@ def segmented_by(folder: Path, names: Sequence[str]) -> dict[str, tuple[Any, lis
             pairs.append((image, ours, theirs))
         results[name] = predictor, pairs
     image, before = jobs[0][1][0], small.read_bytes()
-    assert f"{image} is there: expected" in alone(folder, [*jobs, (jobs[0][0], [image, image])])
+    assert f"{image}: expected the name of a new file" in alone(folder, [*jobs, (jobs[0][0], [image, image])])
     assert small.read_bytes() == before
     return results
 
@@ -213,6 +224,8 @@ def test_files_are_channels_of_one_image_or_none_is_written(
     moved[0, 3] += 1.3
     elsewhere = volume(tmp_path / "elsewhere.nii.gz", (13, 15, 11), moved)
     shorter = volume(tmp_path / "shorter.nii.gz", (13, 15, 10))
+    torn = tmp_path / "torn.nii.gz"
+    torn.write_bytes(first.read_bytes()[:200])
     (_, _, like), *_ = segmented["as they are"][1]
     alone_script, theirs, none = (
         like.parent / "export" / "infer.py",
@@ -226,7 +239,10 @@ def test_files_are_channels_of_one_image_or_none_is_written(
             (script, [first, elsewhere, none]),
             (script, [first, shorter, none]),
             (script, [first, none]),
+            (script, [first, torn, none]),
             (alone_script, [first, first, none]),
+            (alone_script, [tmp_path / "gone.nii.gz", none]),
+            (alone_script, [first, tmp_path / "gone" / "none.nii"]),
         ],
     )
     assert not none.exists()
@@ -234,7 +250,10 @@ def test_files_are_channels_of_one_image_or_none_is_written(
     assert f"{shorter} does not lie on the grid of {first}: expected" in said
     assert "1 volumes: expected 2, one for each channel" in said
     assert "2 images: expected one, as the network has one channel" in said
-    for file in (tmp_path / "other.nii.gz", elsewhere, shorter):
+    assert f"{first} or {torn} cannot be read: " in said
+    assert f"{tmp_path / 'gone.nii.gz'} cannot be read: " in said
+    assert f"{tmp_path / 'gone' / 'none.nii'}: expected the name of a new file" in said
+    for file in (tmp_path / "other.nii.gz", elsewhere, shorter, torn):
         file.unlink()
     (tmp_path / "pair").mkdir()
     for file in (first, tmp_path / "scan_0001.nii.gz"):
@@ -276,7 +295,10 @@ def test_label_maps_of_pictures_are_those_of_predict(tmp_path: Path) -> None:
             pairs.append((ours, theirs))
         if channels == 1:
             jobs.append((export / "infer.py", [picture(tmp_path / "colours.png"), tmp_path / "none.png"]))
-    assert "colours.png is in colours: expected a grey picture" in alone(tmp_path, jobs)
+            jobs.append((export / "infer.py", [tmp_path / "gone.png", tmp_path / "none.png"]))
+    said = alone(tmp_path, jobs)
+    assert "colours.png is in colours: expected a grey picture" in said
+    assert f"{tmp_path / 'gone.png'} cannot be used: " in said
     assert not (tmp_path / "none.png").exists()
     for ours, theirs in pairs:
         with Image.open(ours) as one, Image.open(theirs) as other:
@@ -308,9 +330,11 @@ def picture(path: Path, kind: str = "RGB", size: tuple[int, int] = (21, 27)) -> 
 def test_pictures_are_read_as_in_training(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With each orientation tag; grey ones of 16 bits without imagecodecs."""
     channels = 3 if kind in ("RGB", "deep colours") else 1
-    source = _templates().get_template("read_picture.py.j2").render(use={"image_channels": channels})
-    read: dict[str, Any] = {"np": np, "Path": Path, "Image": Image, "sys": sys}
-    exec(source, read)
+    read: dict[str, Any] = {"np": np, "Path": Path, "Image": Image}
+    exec(_templates().get_template("read_picture.py.j2").render(), read)
+    laid = Graph(stored_inputs(), ("picture", "coloured"), lambda op, *stored: shown(op, *stored, channels))
+    write_graphs({"shown": laid}, tmp_path)
+    session = opened(tmp_path / "shown.onnx")
     content = picture(tmp_path / "picture.png", kind).read_bytes()
     if kind == "I;16":
         monkeypatch.setitem(sys.modules, "imagecodecs", None)
@@ -322,9 +346,25 @@ def test_pictures_are_read_as_in_training(tmp_path: Path, kind: str, monkeypatch
         turned = tmp_path / f"{orientation}.png"
         turned.write_bytes(content[:33] + framed + content[33:])  # after the header
         expected = read_picture(turned).pixels.reshape(*read_head(turned).size, channels)
-        found = read["read_picture"](turned)
-        assert found.dtype == expected.dtype
+        found, coloured = session.run(None, read["read_picture"](turned))
+        assert coloured == (channels == 3)
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("turned", range(10))
+def test_what_is_laid_upright_is_laid_back(tmp_path: Path, turned: int) -> None:
+    """Also with tags that no file should have."""
+
+    def there_and_back(op: Any, picture: Any, tag: Any) -> tuple[Any, Any]:
+        laid = upright(op, picture, tag, 2)
+        return laid, as_stored(op, laid, tag, 2)
+
+    inputs = {"picture": (onnx_ir.DataType.FLOAT, ("r", "c", 2)), "tag": (onnx_ir.DataType.INT64, ())}
+    write_graphs({"both": Graph(inputs, ("laid", "back"), there_and_back)}, tmp_path)
+    picture = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    laid, back = opened(tmp_path / "both.onnx").run(None, {"picture": picture, "tag": np.array(turned)})
+    np.testing.assert_array_equal(laid, upright_in_numpy(picture, turned))
+    np.testing.assert_array_equal(back, picture)
 
 
 PREPARATION = {
@@ -409,7 +449,9 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
         [
             (class_script, [pictures, one]),  # without a table
             (class_script, [one]),
+            (class_script, [one, tmp_path / "gone.png", tmp_path / "gone.csv"]),
             (restored_script, [one, drawn / "one.png", one]),
+            (restored_script, [one, pictures / "torn.png", tmp_path / "gone.png"]),
             (restored_script, [one, one, drawn / "one.png", tmp_path / "many.png"]),
             (class_script, [tmp_path / "deep.png", tmp_path / "deep.csv"]),
             (class_script, [pictures, tmp_path / "classes.csv"]),
@@ -419,9 +461,13 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
         ],
     )
     assert one.read_bytes() == before
-    assert said.count(f"{one} is there: expected") == 3
+    assert said.count(f"{one}: expected the name of a new file") == 2
     assert "python infer.py PICTURE MASK OUTPUT.png" in said
-    assert "a picture of uint16 pixels: expected uint8, as in training" in said
+    assert "python infer.py PICTURE ... TABLE.csv" in said
+    assert f"{tmp_path / 'gone.png'} cannot be read: expected a picture or a folder that exists" in said
+    assert f"{one} or {pictures / 'torn.png'} cannot be read: " in said
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("gone")]
+    assert "deep.png has 65535 for white: expected 255, as in training" in said
     assert said.count("torn.png is left out: ") == 2
     assert "deep.csv was not written: no picture could be used" in said
     assert not (tmp_path / "deep.csv").exists()
@@ -437,15 +483,64 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     assert (wanted != given).mean() < 0.01
 
 
-@pytest.mark.parametrize("name", VOLUMES)
-def test_the_script_for_volumes_is_a_page_and_its_graphs_are_checked(tmp_path: Path, name: str) -> None:
-    _, saved = segmenter(tmp_path, *VOLUMES[name])
-    script = write_use(saved, describe_use(TASKS["segmentation"], saved), tmp_path)
-    assert len((tmp_path / "infer.py").read_text().splitlines()) <= 60
+PICTURES = {"size": (16, 12, 1), "spacing": (1, 1, 1)}
+FITTED = FittedCRF(True, "it helps", None, 4, 4, 0.80, 0.82, 0.02, 0.001, 5, 1.0, False).to_dict()
+FLAT: dict[str, Any] = {"size": [16, 12], "slice_axis": 2}
+COLOURS = {**FLAT, "channels": 3, "channel_names": ["red", "green", "blue"]}
+SEGMENTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    **VOLUMES,
+    "stages of two channels": ({"low_resolution": (2, 2, 2)}, {"channels": 4}),
+    "grey pictures": (PICTURES, {**FLAT, "channel_names": ["grey"]}),
+    "coloured pictures": ({**PICTURES, "spacing": (1.5, 1.5, 1)}, COLOURS),
+    "regions of pictures": (PICTURES, {**COLOURS, "regions": REGIONS}),
+    "stages of pictures": ({**PICTURES, "low_resolution": (2, 2, 1)}, {**COLOURS, "channels": 6}),
+}
+
+
+@pytest.mark.parametrize("name", SEGMENTED)
+def test_the_script_for_label_maps_is_a_page_and_its_graphs_are_checked(tmp_path: Path, name: str) -> None:
+    """Also where it has to say that it lacks the CRF."""
+    _, saved = segmenter(tmp_path, *SEGMENTED[name])
+    write_json(tmp_path / "postprocessing.json", FITTED)
+    require_page_of_checked_graphs(saved, "segmentation", tmp_path)
+
+
+@pytest.mark.parametrize("depth", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("task", "architecture"),
+    [
+        ("classification", {"class_names": ["bars", "disc"]}),
+        ("multilabel", {"label_names": ["bars", "disc"]}),
+        ("inpainting", {"masks": MaskSettings().to_dict()}),
+    ],
+)
+def test_the_script_for_pictures_is_a_page_and_its_graphs_are_checked(
+    tmp_path: Path, task: str, architecture: dict[str, Any], channels: int, depth: str
+) -> None:
+    described = {"task": task, "channels": channels, "size": [12, 16], **architecture}
+    preparation = {
+        **PREPARATION,
+        "channels": PREPARATION["channels"][:channels],
+        "depth": depth,
+        "means": PREPARATION["means"][:channels],
+        "stds": PREPARATION["stds"][:channels],
+    }
+    require_page_of_checked_graphs(SavedNetwork(tmp_path, described, preparation), task, tmp_path)
+
+
+def require_page_of_checked_graphs(saved: SavedNetwork, task: str, folder: Path) -> None:
+    """The script has at most sixty lines that can be read, one statement each, and what is beside it is right."""
+    script = write_use(saved, describe_use(TASKS[task], saved), folder)
+    lines = (folder / "infer.py").read_text().splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 110
+    statements = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, ast.stmt)]
+    assert len({node.lineno for node in statements}) == len(statements)
     samples = list(script.samples())
     assert {sample.graph for sample in samples} == set(script.graphs)
     for sample in samples:
-        require_same_graph(sample, tmp_path)
+        require_same_graph(sample, folder)
 
 
 def test_an_export_with_a_graph_that_differs_is_refused(

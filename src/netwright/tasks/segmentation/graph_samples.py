@@ -11,18 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netwright.data.io.grid import Grid
+from netwright.data.io.stored import turned_back
 from netwright.data.io.volumes import Volume
 from netwright.data.volumes.preprocessing import PreparedImage, coarsened, prepare_volume
 from netwright.data.volumes.slabs import Slabs
 from netwright.data.volumes.surroundings import SurroundedImage
 from netwright.tasks.base import GraphSample
 from netwright.tasks.segmentation.graph_geometry import Steps
+from netwright.tasks.shown_pictures import stored_sample
 from netwright.training.windows import OVERLAP, gaussian_weights, starts
 
 SIZES = ((1.3, 0.7, 0.9), (0.6, 1.2, 0.8))
 """Of the images, in those of a window."""
 SPACINGS = ((0.9, 1.2, 1.0), (1.0, 0.8, 1.3))
 """Of their voxels, in those of the preparation."""
+TAGS = (8, 5)
+"""Of how pictures are turned."""
+WHITE = 255
 THINNEST = 5
 
 
@@ -36,14 +41,18 @@ def samples(steps: Steps, channels: int, values: Sequence[int], *, regions: bool
         regions: outputs are probabilities by themselves.
     """
     random = np.random.default_rng(0)
-    for sizes, spacings in zip(SIZES, SPACINGS, strict=True):
+    for sizes, spacings, turned in zip(SIZES, SPACINGS, TAGS, strict=True):
         volume = _volume(random, steps, channels, sizes, spacings)
         prepared = prepare_volume(volume, [Path("made-up image")] * channels, steps.settings)
         if steps.slice_axis is not None:
             prepared = prepared.without_padding(steps.slice_axis)
-        spacing = {} if steps.flat else {"spacing": np.array(volume.spacing)}
         given, expected = _prepared(prepared, steps)
-        yield GraphSample("prepare", {"image": _picture(volume.array, steps), **spacing}, expected)
+        if steps.flat:
+            image, place = _stored(_picture(volume.array), turned), {"turned": np.array(turned)}
+        else:
+            place = {"spacing": np.array(volume.spacing)}
+            image = {"image": volume.array, **place}
+        yield GraphSample("prepare", image, expected)
         if "coarse" in expected:
             yield from _windows(prepared, steps, expected)
         probabilities = random.random((len(values), *expected["prepared"].shape[1:]), np.float32)
@@ -52,9 +61,8 @@ def samples(steps: Steps, channels: int, values: Sequence[int], *, regions: bool
         written = tuple(range(1, len(values) + 1)) if regions else ()
         found = prepared.geometry.restore(Slabs((x, y, z), 0, iter([own]), written))
         labels = np.array([0, *values] if regions else values)[found]
-        shape = np.array(labels.shape[1::-1] if steps.flat else labels.shape)
-        labels = _picture(labels[None], steps)[..., 0] if steps.flat else labels
-        inputs = {"probabilities": probabilities, "shape": shape, **spacing}
+        labels = turned_back(_picture(labels[None])[..., 0], turned) if steps.flat else labels
+        inputs = {"probabilities": probabilities, "shape": np.array(labels.shape), **place}
         yield GraphSample("finish", inputs, {"labels": labels})
 
 
@@ -79,9 +87,14 @@ def _volume(
     return Volume(array, Grid((x, y, z), affine))
 
 
-def _picture(array: NDArray[Any], steps: Steps) -> NDArray[Any]:
-    """An image (C, X, Y, Z) as the graphs take it: pictures as (rows, columns, channels)."""
-    return array[..., 0].transpose(2, 1, 0)[::-1, ::-1] if steps.flat else array
+def _picture(array: NDArray[Any]) -> NDArray[Any]:
+    """An image (C, X, Y, 1) as a picture (rows, columns, channels)."""
+    return array[..., 0].transpose(2, 1, 0)[::-1, ::-1]
+
+
+def _stored(picture: NDArray[Any], turned: int) -> dict[str, NDArray[Any]]:
+    """A picture as a file stores it, with an opacity that hides nothing."""
+    return stored_sample(picture, np.ones(picture.shape[:2], np.float32), WHITE, turned)
 
 
 def _prepared(prepared: PreparedImage, steps: Steps) -> tuple[tuple[slice, ...], dict[str, NDArray[Any]]]:

@@ -7,9 +7,11 @@ Exports have them beside the network, so that whoever uses it need not program t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import onnx_ir as ir
 
+from netwright.data.io.stored import TURNS
 from netwright.data.volumes.preprocessing import AIR_PERCENTILE, PreprocessingSettings
 from netwright.tasks.base import Graph
 from netwright.tasks.segmentation.graph_geometry import (
@@ -29,6 +31,7 @@ from netwright.tasks.segmentation.graph_geometry import (
     side,
     widened,
 )
+from netwright.tasks.shown_pictures import as_stored, of_tag, shown, stored_inputs
 from netwright.training.windows import gaussian_weights
 
 INT32, UINT8, UINT16 = ir.DataType.INT32, ir.DataType.UINT8, ir.DataType.UINT16
@@ -256,34 +259,18 @@ def label(
 def graphs(steps: Steps, channels: int, values: Sequence[int], *, regions: bool) -> dict[str, Graph]:
     """What an export has beside the network, by the names of files.
 
+    Those of pictures take and give what files store: see `netwright.tasks.shown_pictures`.
+
     Args:
         steps: of the preparation.
         channels: of an image.
         values: the label value of each output of the network.
         regions: see `label`.
     """
-    image: Shape = ("rows", "columns", channels) if steps.flat else (channels, "x", "y", "z")
-    spacing: dict[str, tuple[int, Shape]] = {} if steps.flat else {"spacing": (DOUBLE, (3,))}
     staged = steps.settings.coarse_factors is not None
+    made = _of_pictures if steps.flat else _of_volumes
     names = ("prepared", "begins", "weights", *(("coarse", "room") if staged else ()))
-    made = {
-        "prepare": Graph(
-            {"image": (FLOAT, image), **spacing},
-            names,
-            lambda op, image, spacing=None: prepare(op, image, spacing, steps, channels),
-        ),
-        "finish": Graph(
-            {
-                "probabilities": (FLOAT, (len(values), "X", "Y", "Z")),
-                "shape": (INT64, (2 if steps.flat else 3,)),
-                **spacing,
-            },
-            ("labels",),
-            lambda op, found, shape, spacing=None: label(
-                op, found, shape, spacing, steps, values, regions=regions
-            ),
-        ),
-    }
+    result = made(steps, channels, values, names, regions=regions)
     if staged:
         given = {
             "prepared": (FLOAT, (channels, "X", "Y", "Z")),
@@ -291,5 +278,54 @@ def graphs(steps: Steps, channels: int, values: Sequence[int], *, regions: bool)
             "room": (DOUBLE, (2, 3)),
             "begin": (INT64, (3,)),
         }
-        made["window"] = Graph(given, ("images",), lambda op, *inputs: cut(op, *inputs, steps=steps))
-    return made
+        result["window"] = Graph(given, ("images",), lambda op, *inputs: cut(op, *inputs, steps=steps))
+    return result
+
+
+def _of_volumes(
+    steps: Steps, channels: int, values: Sequence[int], names: tuple[str, ...], *, regions: bool
+) -> dict[str, Graph]:
+    """See `graphs`. ``names``: of what `prepare` gives."""
+    spacing: dict[str, tuple[Any, Shape]] = {"spacing": (DOUBLE, (3,))}
+    found: dict[str, tuple[Any, Shape]] = {
+        "probabilities": (FLOAT, (len(values), "X", "Y", "Z")),
+        "shape": (INT64, (3,)),
+    }
+    return {
+        "prepare": Graph(
+            {"image": (FLOAT, (channels, "x", "y", "z")), **spacing},
+            names,
+            lambda op, image, spacing: prepare(op, image, spacing, steps, channels),
+        ),
+        "finish": Graph(
+            {**found, **spacing},
+            ("labels",),
+            lambda op, *given: label(op, *given, steps, values, regions=regions),
+        ),
+    }
+
+
+def _of_pictures(
+    steps: Steps, channels: int, values: Sequence[int], names: tuple[str, ...], *, regions: bool
+) -> dict[str, Graph]:
+    """See `graphs`. ``names``: of what `prepare` gives."""
+
+    def begin(op: Op, *stored: Value) -> tuple[Value, ...]:
+        picture, coloured = shown(op, *stored, channels)
+        found = prepare(op, picture, None, steps, channels)
+        return (*found, coloured) if channels == 1 else found
+
+    def finish(op: Op, probabilities: Value, shape: Value, turned: Value) -> tuple[Value, ...]:
+        shape = op.Where(of_tag(op, turned, TURNS), op.Gather(shape, [1, 0]), shape)
+        (labels,) = label(op, probabilities, shape, None, steps, values, regions=regions)
+        return (op.Squeeze(as_stored(op, op.Unsqueeze(labels, [2]), turned, 1), [2]),)
+
+    found: dict[str, tuple[Any, Shape]] = {
+        "probabilities": (FLOAT, (len(values), "X", "Y", "Z")),
+        "shape": (INT64, (2,)),
+        "turned": (INT64, ()),
+    }
+    return {
+        "prepare": Graph(stored_inputs(), (*names, *(("coloured",) if channels == 1 else ())), begin),
+        "finish": Graph(found, ("labels",), finish),
+    }
