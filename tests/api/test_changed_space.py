@@ -20,28 +20,34 @@ from answering import Answering, trained
 from disk import commit_at_once
 from netwright.api import create_run
 from netwright.api.changed_space import change_space
+from netwright.comparison.finish import ENSEMBLE
 from netwright.errors import NetwrightError, RunError, SettingsError
 from netwright.files import write_json
 from netwright.models.store import describe_trained, load_trained
 from netwright.planning.changed_space import require_changeable
+from netwright.planning.fitting_trials import SAMPLE, ChangedSpace
 from netwright.planning.user_settings import UserSettings
+from netwright.report.collect.race import final_choice_of
+from netwright.runs.candidates import candidates_of
 from netwright.runs.data import open_run_data
 from netwright.runs.folder import RunFolder
 from netwright.runs.left_out import left_out
-from netwright.runs.marks import FINISHED, has_mark, write_mark
+from netwright.runs.marks import COMPARING, FINISHED, has_mark, write_mark
 from netwright.runs.place import place_of
 from netwright.runs.status import read_status
 from netwright.runs.storage import driving
-from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
+from netwright.runs.trials import TrialRecord, best_of, load_trials, network_key, record_of
 from netwright.searches.components import open_study, problem_of
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.loop import Search
+from netwright.searches.multi_fidelity import MultiFidelitySearch
 from netwright.settings import override, parse_settings
 from netwright.spaces import make_space
 from netwright.strategies.makers import PROPOSERS
 from netwright.strategies.own import OWN
-from netwright.training.files import WEIGHTS
+from netwright.training.files import CHECKPOINT, WEIGHTS
 from netwright.training.weights import save_weights
+from simulated_race import Simulated
 from tabulated import reward_of
 
 TRIALS = 8
@@ -74,16 +80,41 @@ def made(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     begun = create_run(dataset, "segnas4", user, tmp_path_factory.mktemp("begun") / "run").folder
     there: dict[str, RunFolder] = {}
 
-    def make(**changes: Any) -> RunFolder:
+    def make(search: Callable[[RunFolder], Any] = searched, **changes: Any) -> RunFolder:
         name = repr(sorted(changes.items()))
         if name not in there:
             there[name] = RunFolder(shutil.copytree(begun.root, tmp_path_factory.mktemp("made") / "run"))
             values = yaml.safe_load(begun.settings_file.read_text())
             there[name].settings_file.write_text(yaml.safe_dump(override(values, changes), sort_keys=False))
-            searched(there[name])
+            search(there[name])
         return there[name]
 
     return make
+
+
+def raced(folder: RunFolder) -> Simulated:
+    """What has trained the candidates of a race, on a clock of its own, when the race has ended."""
+    settings, space, executor = folder.settings(), make_space(folder.settings().space), Simulated()
+    with driving(folder) as driver:
+        study = open_study(folder, settings, driver.storage)
+        data = open_run_data(folder, settings).data
+        search = MultiFidelitySearch(
+            folder, settings, data, study, space, executor, 60.0, executor.now, driver
+        )
+        search.run()
+    return executor
+
+
+@pytest.fixture
+def race(made: Callable[..., RunFolder], tmp_path: Path) -> RunFolder:
+    """A run whose trainings go on, of an hour."""
+    changes = {
+        "strategy": {"name": "controlled-random-search", "population": 6, "first": "start"},
+        "budget.hours": 1.0,
+        "budget.trials": None,
+        "race": {"first_seconds": 30.0},
+    }
+    return RunFolder(shutil.copytree(made(raced, **changes).root, tmp_path / "race"))
 
 
 @pytest.fixture
@@ -195,6 +226,65 @@ def test_every_strategy_goes_on_with_the_trials_that_fit(
     assert sum(r.status == "complete" for r in after) == TRIALS + 5
 
 
+NARROWER = {"space.n": [3, 6]}
+"""In place of 2 to 5. The default, which has the largest n, stays."""
+
+
+def test_trainings_of_a_race_that_fit_go_on_from_their_checkpoints(race: RunFolder) -> None:
+    before = candidates_of(records(race))
+    out = [c for c in before if c.choice["n"] < 3]
+    assert 0 < len(out) < len(before)
+    left = [race.trial(c.latest.number) / CHECKPOINT for c in out if c.latest is not None]
+    contents = [file.read_bytes() for file in left]
+    change = change_space(race.root, NARROWER, hours=0.5)
+    assert change.trials - change.fitted >= len(out)
+    kept = candidates_of(records(race))
+    assert kept == tuple(c for c in before if c not in out)
+    executor = raced(race)
+    after = {c.number: c for c in candidates_of(records(race))}
+    grown = [c for c in kept if after[c.number].seconds > c.seconds]
+    assert grown
+    sources = [job.resume_from for job in executor.jobs]
+    for c in grown:
+        assert c.latest is not None
+        assert race.trial(c.latest.number) / CHECKPOINT in sources
+    assert [c.number for c in after.values() if c.default] == [c.number for c in before if c.default]
+    assert all(3 <= c.choice["n"] < 6 for c in after.values())
+    assert len(after) > len(kept), "the changed space has others to try"
+    assert [file.read_bytes() for file in left] == contents
+    change_space(race.root, {"space.n": [2, 6]}, hours=0.5)
+    assert {c.number for c in candidates_of(records(race))} == {*after, *(c.number for c in out)}
+
+
+def test_a_race_is_not_changed_without_its_default_or_time(race: RunFolder) -> None:
+    before = race.settings_file.read_text(), records(race)
+    with pytest.raises(
+        SettingsError, match=r"default of the changed space .* was not trained .* --start-from"
+    ):
+        change_space(race.root, {"space.n": [2, 9]}, hours=0.5)
+    with pytest.raises(SettingsError, match=r"no time left .* at least --hours 0\.\d+") as refused:
+        change_space(race.root, NARROWER)
+    assert (race.settings_file.read_text(), records(race)) == before
+    change_space(race.root, NARROWER, hours=float(str(refused.value).split()[-1].rstrip(".")))
+    trials = len(records(race))
+    raced(race)
+    assert len(records(race)) > trials
+
+
+def test_the_end_of_a_race_is_of_the_space_before(race: RunFolder) -> None:
+    entries = {"entries": ["searched", "default"], "share_seconds": None}
+    write_mark(race, COMPARING, {"trial": 0, "hours": 0.0, "epochs": None, **entries})
+    chosen = {"name": "0", "weight": 1.0, "alone": 0.5, "without": None}
+    write_json(
+        race.root / ENSEMBLE,
+        {"members": [chosen], "mirror_axes": [], "selection": {"reason": "the best"}, "reward": 0.5},
+    )
+    assert final_choice_of(race) is not None
+    assert change_space(race.root, NARROWER, hours=0.5).tested
+    assert final_choice_of(race) is None
+    assert read_status(race).comparison is None
+
+
 def test_weights_and_checkpoints_of_trials_that_are_left_out_stay(run: RunFolder) -> None:
     before = records(run)
     files = [
@@ -287,6 +377,24 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
     assert (run.settings_file.read_text(), records(run)) == before
 
 
+def test_once_a_network_is_another_one_all_are_compared(run: RunFolder) -> None:
+    """Networks with another dropout, of more trials than are compared where only bounds differ."""
+    settings = run.settings()
+    changed = parse_settings(override(settings.model_dump(mode="json"), {"space.dropout": 0.3}))
+    study = open_study(run, settings)
+    space = make_space(settings.space)
+    for n in (2, 3, 4, 5):
+        for p in (1, 2):
+            study.enqueue_trial({"n": n, "p": p, "sup": 1, "res": 1})
+            study.ask(space.distributions())
+    trials = study.get_trials()
+    assert len({network_key(space.canonical(trial.params)) for trial in trials}) > SAMPLE
+    specs = settings.space, changed.space
+    task = problem_of(settings, open_run_data(run, settings).prepared).task
+    compared = ChangedSpace(space, space.distributions(), make_space(changed.space), specs, {}, task)
+    assert [fit.choice for fit in compared.fits(trials)] == [None] * len(trials)
+
+
 def test_a_run_without_a_trained_network_is_told_that_nothing_could_be_kept(run: RunFolder) -> None:
     settings = run.settings()
     run.change_settings({"storage.study": "search-2"})
@@ -303,7 +411,6 @@ def test_a_run_without_a_trained_network_is_told_that_nothing_could_be_kept(run:
     [
         ({"storage.url": "postgresql+psycopg://lab@host/db"}, "are in a database .* --start-from"),
         ({"supernet": {"epochs": 1}}, "share the weights of one training"),
-        ({"race": {}}, "go on side by side.*--start-from"),
     ],
 )
 def test_runs_whose_space_cannot_be_changed_are_refused(

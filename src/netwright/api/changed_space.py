@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 
+from netwright.api.race import fewest_hours
 from netwright.errors import SettingsError
 from netwright.planning.changed_space import NOTHING_KEPT, Planned, Wanted, plan_change, require_changeable
 from netwright.runs.changes import SpaceChange, next_study, remove_abandoned, store
@@ -18,6 +19,7 @@ from netwright.runs.folder import RunFolder, open_run_folder
 from netwright.runs.place import place_of
 from netwright.runs.storage import has_storage, open_storage, storage_errors
 from netwright.runs.trust import names_code, remember_code
+from netwright.settings import RunSettings
 from netwright.spaces import code_of
 from netwright.strategies.base import OwnProposalsOnly
 from netwright.strategies.makers import make_sampler
@@ -103,6 +105,8 @@ def changed_run(folder: RunFolder, wanted: Wanted, *, trust_code: bool = False) 
         trials = before.get_trials(deepcopy=False)
         spent = float(before.user_attrs.get(SPENT, 0.0))
         planned = plan_change(folder, settings, trials, wanted, spent=spent, trust_code=trust_code)
+        if planned.settings.race is not None:
+            _require_time(folder, planned.settings, wanted)
         name = next_study(place.study)
         store(storage, name, before, planned.trials, planned.change)
         if names_code(planned.settings.space):
@@ -110,6 +114,25 @@ def changed_run(folder: RunFolder, wanted: Wanted, *, trust_code: bool = False) 
             remember_code(code_of(planned.settings.space))
         folder.change_settings({**planned.changes, "storage.study": name})
     return Changed(planned.change, _learns(planned))
+
+
+def _require_time(folder: RunFolder, settings: RunSettings, wanted: Wanted) -> None:
+    """Refuses to change the space of a race in which no training would go on.
+
+    Args:
+        folder: of the run.
+        settings: of the run, afterwards.
+        wanted: by the user.
+
+    Raises:
+        SettingsError: the message says how many hours would do.
+    """
+    fewest = fewest_hours(folder, settings)
+    if fewest > 0:
+        raise SettingsError(
+            f"{folder.root} has no time left for a training beside the tests and the report, so that nothing would be "
+            f"searched. Give it more: at least --hours {fewest + (wanted.hours or 0.0):g}."
+        )
 
 
 def _learns(planned: Planned) -> str:

@@ -29,9 +29,9 @@ from netwright.runs.clock import SPENT
 from netwright.runs.data import RunData
 from netwright.runs.drivers import Driver
 from netwright.runs.folder import RunFolder
-from netwright.runs.marks import COMPARING, FINISHED
+from netwright.runs.marks import COMPARING, FINISHED, is_of_earlier_study, write_mark
 from netwright.runs.place import place_of
-from netwright.runs.results import RESULT, openings_file
+from netwright.runs.results import RESULT, forget_results, openings_file
 from netwright.runs.status import RunStatus, status_of
 from netwright.runs.storage import drivers_elsewhere, reopen
 from netwright.runs.trials import load_search, load_trials, record_of
@@ -117,7 +117,9 @@ def end_race(
     )
     comparing = {"trial": best.latest.number, "hours": 0.0, "share_seconds": None, "epochs": None}
     more = [ALONE] * (settings.race is not None and settings.race.compare == "full")
-    write_json(folder.root / COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT, *more]})
+    if is_of_earlier_study(folder, COMPARING):
+        forget_results(folder)
+    write_mark(folder, COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT, *more]})
     openings = openings_file(folder)
     earlier = read_json(openings) if openings.exists() else []
     if not earlier or earlier[-1]["hours"] != settings.budget.hours:  # not again after a kill
@@ -129,7 +131,7 @@ def end_race(
             on_status(status_of(folder, settings, records, spent))
 
     tested = work.run(executor, tick)
-    write_json(folder.root / COMPARING, {**comparing, "entries": [*tested, *more]})
+    write_mark(folder, COMPARING, {**comparing, "entries": [*tested, *more]})
     if more:
         compare_default_alone(folder, settings, run_data, space, executor, tick)
     tick()
@@ -236,8 +238,8 @@ def keep_best(folder: RunFolder, settings: RunSettings, run_data: RunData) -> No
         settings: of the run.
         run_data: its data.
     """
-    if (folder.winner / RESULT).exists():  # it was tested before the run got more hours
-        return
+    if (folder.winner / RESULT).exists() and not is_of_earlier_study(folder, COMPARING):
+        return  # it was tested before the run got more hours
     (folder.root / ENSEMBLE).unlink(missing_ok=True)
     best = best_candidate(candidates_of(map(record_of, load_trials(folder))))
     if best is not None and best.latest is not None:

@@ -20,6 +20,7 @@ from netwright.runs.data import open_run_data
 from netwright.runs.folder import SERIES, RunFolder
 from netwright.runs.left_out import LEFT_OUT, as_it_was, fitting, left_out
 from netwright.runs.marks import COMPARING
+from netwright.runs.trials import CONTINUES, DEFAULT, network_key
 from netwright.runs.trust import codes_of, require_trusted
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings, first_choices, override, parse_settings
@@ -79,7 +80,6 @@ def require_changeable(folder: RunFolder, settings: RunSettings) -> None:
             settings.supernet is not None,
             "Start a new run with the other space.",
         ),
-        "its trainings go on side by side, and share its hours": (settings.race is not None, f"{anew}."),
         f"its trials are in a database ({settings.storage.url}), where others may search": (
             settings.storage.url is not None,
             f"{anew}.",
@@ -110,7 +110,7 @@ def plan_change(
         settings: of the run.
         before: its trials, as they are stored.
         wanted: by the user.
-        spent: seconds of search so far.
+        spent: seconds of search so far; of a race it is not asked whether some are left.
         trust_code: whether the user trusts the code that the run names.
 
     Raises:
@@ -134,7 +134,8 @@ def plan_change(
     trials = [as_it_was(trial) for trial in before]
     fits = compared.fits(trials)
     _require_some(folder, trials, fits)
-    kept = [_stored(trial, fit, compared) for trial, fit in zip(trials, fits, strict=True)]
+    default = None if settings.race is None else _default(folder, space, fits)
+    kept = [_stored(trial, fit, compared, default) for trial, fit in zip(trials, fits, strict=True)]
     changed, changes = _with_budget(folder, changed, wanted, kept, spent)
     changed, changes = _with_first_choices(changed, changes, space)
     _require_strategy(changed, space)
@@ -252,10 +253,29 @@ def _require_some(folder: RunFolder, trials: Sequence[FrozenTrial], fits: Sequen
     )
 
 
-def _stored(trial: FrozenTrial, fit: Fit, compared: ChangedSpace) -> FrozenTrial:
+def _default(folder: RunFolder, space: Space, fits: Sequence[Fit]) -> str:
+    """The default of the changed space of a race, which compares with it from the first second, see `network_key`.
+
+    Raises:
+        SettingsError: it is none of the networks that are kept.
+    """
+    start = space.starting_choice()
+    network = network_key(space.canonical(start))
+    if not any(fit.choice is not None and fit.network == network for fit in fits):
+        raise SettingsError(
+            f"The default of the changed space ({space.describe(start)}) was not trained in {folder.root}, whose race "
+            "compares with its default from the first second: expected a space that has the same default. "
+            f"{ANEW.format(root=folder.root)}."
+        )
+    return network
+
+
+def _stored(trial: FrozenTrial, fit: Fit, compared: ChangedSpace, default: str | None) -> FrozenTrial:
+    """A trial of the new study. ``default``: the network of a race's default there; None: it is no race."""
     if fit.choice is None:
         return left_out(trial, fit.why, fit.network)
-    return fitting(trial, fit.choice, compared.distributions, fit.network)
+    noted = {DEFAULT: fit.network == default} if default is not None and DEFAULT in trial.user_attrs else {}
+    return fitting(trial, fit.choice, compared.distributions, fit.network, noted)
 
 
 def _with_budget(
@@ -284,14 +304,16 @@ def _with_budget(
     settings = settings if values is None else parse_settings(values)
     counted = sum(_counts(trial, settings) for trial in kept)
     trials, hours = settings.budget.trials, settings.budget.hours
-    if any(not trial.state.is_finished() for trial in kept):
+    race = settings.race is not None
+    if not race and any(not trial.state.is_finished() for trial in kept):
         return settings, changes
     if trials is not None and counted >= trials:
         raise SettingsError(
-            f"{counted} trials of {folder.root} fit, and its budget is {trials}, so that nothing would be searched. "
+            f"{counted} {'networks' if race else 'trials'} of {folder.root} fit, and its budget is {trials}, so that "
+            "nothing would be searched. "
             "Give it more candidates, for example --trials 20."
         )
-    if hours is not None and spent >= 3600.0 * hours:
+    if not race and hours is not None and spent >= 3600.0 * hours:
         raise SettingsError(
             f"{folder.root} has searched for its {hours:g} h, so that nothing would be searched. Give it more, for "
             "example --hours 1."
@@ -300,10 +322,11 @@ def _with_budget(
 
 
 def _counts(trial: FrozenTrial, settings: RunSettings) -> bool:
-    """Whether a trial counts against the budget."""
-    attributes = trial.user_attrs
-    cached = attributes.get("cached_from") is not None and settings.budget.count == "distinct"
-    return trial.state.is_finished() and attributes.get("status") != LEFT_OUT and not cached
+    """Whether a trial counts against the budget; in a race those that began a training."""
+    attributes, race = trial.user_attrs, settings.race is not None
+    cached = attributes.get("cached_from") is not None and (race or settings.budget.count == "distinct")
+    counts = CONTINUES not in attributes if race else trial.state.is_finished()
+    return counts and attributes.get("status") != LEFT_OUT and not cached
 
 
 def _with_first_choices(

@@ -114,17 +114,19 @@ class ChangedSpace:
         }
 
     def fits(self, trials: Iterable[FrozenTrial]) -> list[Fit]:
-        """How each trial fits."""
-        fits, compared = [], 0
+        """How each trial fits. Once one of the sample has another network, all are compared."""
+        fits, differs = [], self.uncertain
+        compared: set[str | None] = set()
         for trial in trials:
             fit = self._fit(trial)
             if fit.lost and self._is_equal(trial, fit.lost):
                 fit = Fit(fit.lost, network=self._network(fit.lost))
             known = fit.choice is not None and fit.network is not None
-            if known and self.before is not None and (self.uncertain or compared < SAMPLE):
-                compared += 1
+            again = fit.network in compared
+            if known and self.before is not None and (differs or again or len(compared) < SAMPLE):
+                compared.add(fit.network)
                 if not self._same(trial.params, fit.choice or {}):
-                    fit = Fit(None, "its network is another one there")
+                    fit, differs = Fit(None, "its network is another one there"), True
             fits.append(fit)
         return fits
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwright.runs.folder import RunFolder
+from netwright.runs.left_out import LEFT_OUT
 from netwright.runs.trials import RUNNING, STOPPED, TrialRecord
 from netwright.training.files import CURVES
 from netwright.training.outcome import VALIDATION_SCORE, Status
@@ -82,11 +83,13 @@ class TrainedCandidate:
 
 
 def candidates_of(records: Iterable[TrialRecord]) -> tuple[TrainedCandidate, ...]:
-    """The candidates of a run in the order in which they began, without repeated proposals."""
+    """The candidates of a run in the order in which they began, without repeated proposals and without those that a
+    change of the space left out.
+    """
     parts: dict[int, list[TrialRecord]] = {}
     first: dict[int, int] = {}
     for record in records:
-        if record.cached_from is not None or not record.choice:
+        if record.cached_from is not None or not record.choice or record.status == LEFT_OUT:
             continue
         root = record.number if record.continues is None else first.get(record.continues, record.continues)
         first[record.number] = root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
@@ -39,6 +40,7 @@ def fitting(
     choice: Mapping[str, Any],
     distributions: Mapping[str, BaseDistribution],
     network: str | None,
+    noted: Mapping[str, Any] = MappingProxyType({}),
 ) -> FrozenTrial:
     """A trial in the changed space. All else that it has stays.
 
@@ -47,12 +49,13 @@ def fitting(
         choice: what it has in the changed space.
         distributions: of the changed space.
         network: the text of its canonical choice there, see `network_key`; None: it has none yet.
+        noted: other user attributes that hold for the changed space.
     """
     return _trial(
         trial,
         params=dict(choice),
         distributions={name: distributions[name] for name in choice},
-        user_attrs=_with_network(trial.user_attrs, network),
+        user_attrs={**_with_network(trial.user_attrs, network), **noted},
     )
 
 

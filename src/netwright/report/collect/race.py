@@ -9,6 +9,7 @@ from netwright.files import read_json
 from netwright.report.draw.race import BEST, DEFAULT, FinalChoice, Racer
 from netwright.runs.candidates import TrainedCandidate, best_candidate, candidates_of, curve_of
 from netwright.runs.folder import RunFolder
+from netwright.runs.marks import COMPARING, is_of_earlier_study
 from netwright.runs.results import openings_file
 from netwright.runs.trials import TrialRecord
 from netwright.searches.race import Race, expected_scores
@@ -70,14 +71,14 @@ def _seconds_left(folder: RunFolder, race: Race, candidates: Sequence[TrainedCan
         total += max(0.0, end - max(begin, until))
         until = max(until, end)
         busy[end] = total
-    whole = total if (folder.root / ENSEMBLE).exists() else max(total, race.total)
+    whole = total if _has_ended(folder) else max(total, race.total)
     ends = {c.number: max((p.finished or 0.0 for p in c.complete), default=0.0) for c in candidates}
     return {number: whole - busy.get(end, 0.0) for number, end in ends.items()}
 
 
 def final_choice_of(folder: RunFolder) -> FinalChoice | None:
     """What was chosen in the end of the race; None while it has not ended."""
-    if not (folder.root / ENSEMBLE).exists():
+    if not _has_ended(folder):
         return None
     choice = read_json(folder.root / ENSEMBLE)
     openings = openings_file(folder)
@@ -89,6 +90,11 @@ def final_choice_of(folder: RunFolder) -> FinalChoice | None:
         left_out=tuple((one["name"], one["reason"]) for one in choice.get("left_out", [])),
         openings=len(read_json(openings)) if openings.exists() else 1,
     )
+
+
+def _has_ended(folder: RunFolder) -> bool:
+    """Whether there is a choice of the end, made since the space was changed last."""
+    return (folder.root / ENSEMBLE).exists() and not is_of_earlier_study(folder, COMPARING)
 
 
 def _parameters(candidate: TrainedCandidate) -> int | None:
