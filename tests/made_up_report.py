@@ -101,11 +101,11 @@ def render_report(made: MadeUpReport) -> str:
         crf_section(comparison),
         _cases_of(made, comparison),
         restored_section(made.restorations, comparison),
-        mistakes_section(made.confusion, made.mistakes),
+        mistakes_section(made.confusion, made.mistakes, comparison.searched),
         *(() if made.one_shot is None else (one_shot_section(made.one_shot),)),
         *strategy_sections((*made.strategy, _agents_section(agents))),
         layers_section(made.layer_choices, made.best_trial),
-        network_section(made.diagrams, made.network_table),
+        network_section(made.diagrams, made.network_table, comparison.searched),
     )
     return render_page(Page(made.title, f"{made.recipe} · {made.run_name}", sections))
 

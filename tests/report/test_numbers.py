@@ -34,6 +34,35 @@ def test_panels_have_columns_of_their_own_and_error_bars_their_ends() -> None:
     ]
 
 
+def test_bars_have_both_of_their_ends_and_those_of_their_errors() -> None:
+    figure = go.Figure(
+        [
+            go.Bar(y=[0, 0, 1], x=[2, 1, 3], base=[0, 5, 1], orientation="h"),
+            go.Bar(x=["a"], y=[0.5], xaxis="x2", yaxis="y2", error_y={"array": [0.25]}),
+        ],
+        layout={
+            "xaxis": {"title": "minutes"},
+            "yaxis": {"title": "trial", "tickvals": [0, 1], "ticktext": ["4", "7"]},
+            "xaxis2": {"title": "run"}, "yaxis2": {"title": "Dice"},
+        },
+    )  # fmt: skip
+    head, *rows = numbers(figure)
+    assert [dict(zip(head, row, strict=True)) for row in rows] == [
+        {"minutes": end, "trial": trial, "minutes, from": begin, "run": "", "Dice": "", "low": "", "high": ""}
+        for end, trial, begin in (("2", "4", "0"), ("6", "4", "5"), ("4", "7", "1"))
+    ] + [
+        {
+            "minutes": "",
+            "trial": "",
+            "minutes, from": "",
+            "run": "a",
+            "Dice": "0.5",
+            "low": "0.25",
+            "high": "0.75",
+        }
+    ]
+
+
 def test_a_heat_map_has_a_row_for_every_cell_with_a_value() -> None:
     figure = go.Figure(go.Heatmap(z=[[1.0, np.nan], [3.0, 4.0]], colorbar={"title": {"text": "share"}}))
     figure.update_xaxes(title="predicted", tickvals=[0, 1], ticktext=["disc", "ring"])

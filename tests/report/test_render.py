@@ -222,6 +222,19 @@ def test_many_labels_get_a_table_of_their_own(content: MadeUpReport) -> None:
     assert all(label in page.shown() for label in labels)
 
 
+def test_a_default_that_nothing_was_better_than_is_nowhere_called_searched(
+    content: MadeUpReport, images: MadeUpReport
+) -> None:
+    for made in (content, images):
+        contestants = tuple(
+            replace(c, title="the default") if c.name == "searched" else c for c in made.contestants
+        )
+        page = Page(render_report(replace(made, contestants=contestants, overlays=made.overlays[:1])))
+        assert "searched network" not in page.shown().lower()
+        assert "The default" in page.shown()
+        assert "used −\N{NO-BREAK SPACE}this" in " ".join(page.text)
+
+
 def test_comparison_where_no_one_finished(content: MadeUpReport) -> None:
     contestants = tuple(
         replace(c, status="too_slow", reason="one epoch takes 99 s", scores={}, curves={}, parameters=None)

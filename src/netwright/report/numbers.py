@@ -37,7 +37,8 @@ def numbers(figure: go.Figure) -> list[list[str]]:
     """The head and the rows of a table with every point of every trace, one a row.
 
     Columns are named by the titles of the axes. A heat map has a row for each cell; the ends of an error bar are "low"
-    and "high", and the column "about" is what a mouse over the point shows.
+    and "high", and the column "about" is what a mouse over the point shows. Of a bar that does not begin at zero, the
+    axis has the end, and a column of its own the begin.
     """
     records = [record for at, _ in enumerate(figure.data) for record in _records(figure, at)]
     columns = list(dict.fromkeys(name for record in records for name in record))
@@ -102,14 +103,19 @@ def _records(figure: go.Figure, at: int) -> Iterator[Record]:
         return
     x, y = (_ticks(axis, _listed(values)) for axis, values in zip(axes, (trace.x, trace.y), strict=True))
     bars, texts, series = _error_bars(trace), trace.text, _plain(trace.name or "")
-    for i in range(max(len(x), len(y))):
+    points = max(len(x), len(y))
+    begins = [] if trace.type != "bar" or trace.base is None else np.broadcast_to(trace.base, points).tolist()
+    along = names[int(begins != [] and trace.orientation != "h")]
+    for i in range(points):
         record: Record = {"series": series}
         for name, values in zip(names, (x, y), strict=True):
             if i < len(values):
                 record[name] = values[i]
         if all(record.get(name) is None for name in names):
             continue
-        if bars is not None:
+        if begins:
+            record |= {along: begins[i] + record[along], f"{along}, from": begins[i]}
+        if bars is not None and y[i] is not None:
             record |= {"low": y[i] - bars[0][i], "high": y[i] + bars[1][i]}
         yield {**record, "about": _plain(str(_at(texts, i) or ""))}
 
@@ -141,7 +147,7 @@ def _cells(figure: go.Figure, at: int, axes: Sequence[Any], names: Sequence[str]
 
 
 def _error_bars(trace: Any) -> tuple[list[float], list[float]] | None:
-    if trace.type != "scatter" or trace.error_y.array is None:
+    if trace.type not in ("scatter", "bar") or trace.error_y.array is None:
         return None
     above = _listed(trace.error_y.array)
     return _listed(trace.error_y.arrayminus) or above, above

@@ -11,7 +11,7 @@ from netwright.report.draw.costs import ratio_text
 from netwright.report.metrics import Metric, metric_named
 from netwright.report.results import DEFAULT, DEFAULT_ALONE, Contestant, SeedTraining, TrialRow
 from netwright.report.statistics import PairedComparison
-from netwright.report.summaries import Summary, summarise
+from netwright.report.summaries import SEARCHED_TITLE, Summary, summarise
 
 SIGNIFICANCE = 0.05
 SHORTER = 0.9
@@ -106,7 +106,7 @@ def progress_sentences(
 
 def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     if searched is None:
-        return "The searched network is missing from the final comparison."
+        return f"{formatting.sentence_case(SEARCHED_TITLE)} is missing from the final comparison."
     contestant = searched.contestant
     if not searched.tested:
         return _not_tested(contestant)
@@ -155,7 +155,7 @@ def _against(searched: Summary, other: Summary, metric: Metric, *, beside_alone:
     told = f"Against {theirs.title} ({numbers}): {', '.join(parts)}."
     if theirs.name == DEFAULT and theirs.train_seconds < SHORTER * mine.train_seconds:
         told += (
-            f" It was trained for {formatting.duration(theirs.train_seconds)}, the searched network for "
+            f" It was trained for {formatting.duration(theirs.train_seconds)}, {mine.title} for "
             f"{formatting.duration(mine.train_seconds)}{NOT_ALONE * (not beside_alone)}."
         )
     return f"{told} {_within(searched, other, metric)}" if other.original else told

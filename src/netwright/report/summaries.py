@@ -19,6 +19,7 @@ from netwright.report.statistics import (
 )
 
 SEARCHED = "searched"
+SEARCHED_TITLE = "the searched network"
 ORIGINAL = "original"
 
 
@@ -112,6 +113,7 @@ class Comparison:
         metric: what the scores are.
         batch_size: for the contestants' times of a batch.
         of_regions: whether ``labels`` are regions of a segmentation.
+        trained_anew: whether the networks were trained for the comparison, and not in the search.
     """
 
     contestants: tuple[Contestant, ...]
@@ -119,6 +121,13 @@ class Comparison:
     metric: Metric
     batch_size: int | None = None
     of_regions: bool = False
+    trained_anew: bool = True
+
+    @property
+    def searched(self) -> str:
+        """What the search ended with is called: the searched network, or the default, if nothing else is used."""
+        titles = (c.title for c in self.contestants if c.name == SEARCHED)
+        return next(titles, SEARCHED_TITLE)
 
     @cached_property
     def summaries(self) -> tuple[Summary, ...]:

@@ -42,7 +42,14 @@ def comparison_of(
         of_regions: whether these columns are regions of a segmentation.
     """
     contestants = tuple(contestant_of(folder, settings, result, space) for result in read_results(folder))
-    return Comparison(contestants, columns, metric_named(metric), settings.training.batch_size, of_regions)
+    return Comparison(
+        contestants,
+        columns,
+        metric_named(metric),
+        settings.training.batch_size,
+        of_regions,
+        trained_anew=settings.race is None,
+    )
 
 
 def verdict_of(folder: RunFolder, settings: RunSettings) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
@@ -25,7 +26,7 @@ from netwright.report.collect.strategy import strategy_history, strategy_report
 from netwright.report.draw.comparison import comparison_sections
 from netwright.report.draw.front import front_sections
 from netwright.report.draw.one_shot import one_shot_section
-from netwright.report.draw.race import race_sections
+from netwright.report.draw.race import FinalChoice, race_sections
 from netwright.report.draw.repetition import repetition_section
 from netwright.report.draw.search import SearchCourse, search_sections
 from netwright.report.draw.strategy import strategy_sections
@@ -35,7 +36,7 @@ from netwright.runs.data import RunData
 from netwright.runs.drawings import left_out, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
 from netwright.runs.results import winner_folder
-from netwright.runs.trials import best_of, load_trials, record_of
+from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.searches.components import problem_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -97,15 +98,18 @@ def report_page(
     predictions = winner_folder(folder) / "predictions"
     run = ReportedRun(settings, comparison, predictions, run_data.prepared, run_data.test)
     path = probability_path(folder, settings, best)
+    chosen = final_choice_of(folder)
+    used = _used(records, chosen, best)
     search = SearchCourse(
         trials=trial_rows(records, space),
         best_trial=None if best is None else best.number,
         reward_name=reward_name(settings),
         facts=facts_of(folder, settings, run_data, records, space),
-        best_curves=best_curves(folder, best),
+        best_curves=best_curves(folder, used),
         penalty=penalty_of(study),
         one_shot=path is not None,
         changes=changed_dimensions(study),
+        used_trial=None if used is None else used.number,
     )
     notes = (*notes_of(study, len(records)), *left_out(settings, space))
     sections: tuple[Section, ...] = (
@@ -114,13 +118,29 @@ def report_page(
         *search_sections(search, comparison),
         *front_sections(front_to_show(folder, settings, records, space)),
         *(() if path is None else (one_shot_section(path),)),
-        *race_sections(racers_of(folder, settings, records), search.reward_name, final_choice_of(folder)),
+        *race_sections(racers_of(folder, settings, records), search.reward_name, chosen),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
-        *space_sections(space, records, best, shown),
+        *space_sections(
+            space, records, used, shown, comparison.searched, 1 if chosen is None else len(chosen.members)
+        ),
         repetition_section(_commands(folder, settings), settings.to_yaml(), notes),
     )
     title = f"{settings.recipe} on {run_data.dataset.name}"
     return Page(title, f"{settings.recipe} · {folder.root.name}", sections)
+
+
+def _used(
+    records: Sequence[TrialRecord], chosen: FinalChoice | None, best: TrialRecord | None
+) -> TrialRecord | None:
+    """The trial whose network is used, of several the first; the best one where the search ends with that.
+
+    Args:
+        records: of the run.
+        chosen: in the end of a race; None: there is no such end, or it has not come yet.
+        best: of the trials.
+    """
+    first = None if chosen is None else chosen.members[0][0]
+    return next((record for record in records if str(record.number) == first), best)
 
 
 def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str], ...]:

@@ -17,20 +17,30 @@ from netwright.training.problem import NetworkTask
 
 
 def space_sections(
-    space: Space, records: Sequence[TrialRecord], best: TrialRecord | None, task: NetworkTask
+    space: Space,
+    records: Sequence[TrialRecord],
+    used: TrialRecord | None,
+    task: NetworkTask,
+    title: str,
+    together: int = 1,
 ) -> tuple[Section, ...]:
     """The sections of a space.
 
     Args:
         space: that the run searches.
         records: its trials.
-        best: the best of them.
+        used: the one whose network is used, or else the best.
         task: that the networks are for.
+        title: what its network is called.
+        together: with how many networks it is used, itself among them.
     """
-    diagrams = () if best is None else space.diagrams(best.choice, task)
+    diagrams = () if used is None else space.diagrams(used.choice, task)
+    note = ""
+    if used is not None and together > 1:
+        note = f"The network of trial {used.number}, the first of the {together} that are used together."
     return (
-        layers_section(layer_choices(space, records), None if best is None else best.number),
-        network_section(diagrams, network_table(space, best, task.classes)),
+        layers_section(layer_choices(space, records), None if used is None else used.number),
+        network_section(diagrams, network_table(space, used, task.classes), title, note),
     )
 
 
@@ -53,11 +63,11 @@ def layer_choices(space: Space, records: Sequence[TrialRecord]) -> LayerChoices 
 
 
 def network_table(space: Space, best: TrialRecord | None, classes: int) -> NetworkTable | None:
-    """The best trial layer by layer; None where the space does not describe layers.
+    """A trial's network layer by layer; None where the space does not describe layers.
 
     Args:
         space: of the run.
-        best: the best trial.
+        best: the trial.
         classes: of the network's output.
     """
     if best is None or not isinstance(space, Tabled):

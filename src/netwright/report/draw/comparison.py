@@ -22,7 +22,7 @@ from netwright.report.sections import (
     Table,
 )
 from netwright.report.sentences import sentences
-from netwright.report.summaries import Comparison, Estimate, Summary
+from netwright.report.summaries import SEARCHED_TITLE, Comparison, Estimate, Summary
 
 ANCHOR = "comparison"
 """The anchor of the section that a task's own tables of the networks are added to."""
@@ -41,19 +41,20 @@ def comparison_sections(comparison: Comparison) -> tuple[Section, ...]:
     verdict = Sentences(sentences(comparison.summaries, comparison.metric))
     title = f"Comparison on unseen {comparison.counted.cases}"
     seeds = tuple(seed_blocks(comparison))
-    caption = _caption(comparison.counted, several=bool(seeds))
+    caption = _caption(comparison, several=bool(seeds))
     tables = (_networks(comparison), caption, *seeds, *_costs(comparison), *_labels(comparison))
     return (
         Section("verdict", "", (verdict,), VERDICT, style="verdict"),
         Section(ANCHOR, title, tables, COMPARISON, link="Comparison"),
         Section(ANCHOR, title, _cases(comparison), AFTER_TABLES + 1),
-        Section("winner", "The searched network", _curves(comparison), NETWORK + 2),
+        Section("winner", formatting.sentence_case(comparison.searched), _curves(comparison), NETWORK + 2),
     )
 
 
 def _networks(comparison: Comparison) -> Table:
     """One row for each network: scores, the difference from the searched network, size and times."""
     metric = comparison.metric
+    mine = "searched" if comparison.searched == SEARCHED_TITLE else "used"
     columns = tuple(label for label in comparison.labels if label != metric.column)
     own_columns = () if _wide(comparison) else columns
     measured = () if metric.column else ("top-1" if metric.classifies else f"mean of {comparison.scored}s",)
@@ -61,7 +62,7 @@ def _networks(comparison: Comparison) -> Table:
         Cell("network"),
         Cell(metric.name, measured, number=True),
         *(_column(label, metric) for label in own_columns),
-        Cell("searched −\N{NO-BREAK SPACE}this", (metric.name,), number=True),
+        Cell(f"{mine} −\N{NO-BREAK SPACE}this", (metric.name,), number=True),
         Cell("parameters", number=True),
         Cell("training", number=True),
         Cell("inference", ("one input",), number=True),
@@ -120,7 +121,8 @@ def _difference(summary: Summary, metric: Metric) -> Cell:
     )
 
 
-def _caption(metric: Metric, *, several: bool) -> Sentences:
+def _caption(comparison: Comparison, *, several: bool) -> Sentences:
+    metric = comparison.counted
     test = "McNemar's exact test" if metric.classifies else "a paired sign-flip test"
     uncertainty = (
         "Intervals hold what other seeds would change, too, as far as a network was trained with several; p-values do "
@@ -132,7 +134,7 @@ def _caption(metric: Metric, *, several: bool) -> Sentences:
     return Sentences(
         (
             f"Means over the test {metric.cases}, which search and training did not use, with 95 % bootstrap intervals "
-            f"(BCa) over the {metric.cases} below them. Differences: the searched network minus the other, "
+            f"(BCa) over the {metric.cases} below them. Differences: {comparison.searched} minus the other, "
             f"{metric.case} by {metric.case}, with the p-value of {test}, adjusted for the number of comparisons "
             f"(Holm). {uncertainty}",
         ),
@@ -214,5 +216,7 @@ def _curves(comparison: Comparison) -> tuple[Block, ...]:
     seconds = {title: contestant.train_seconds for title, contestant in trained.items()}
     curves = {title: contestant.curves for title, contestant in trained.items()}
     figure = training_curves(curves, seconds, comparison.metric)
-    caption = "All networks of the comparison, trained in the same way; the searched one in black."
-    return Heading("Training for the comparison"), Figure("retraining", figure, caption)
+    how = ", trained in the same way" if comparison.trained_anew else ""
+    caption = f"All networks of the comparison{how}; {comparison.searched} in black."
+    heading = "Training for the comparison" if comparison.trained_anew else "Training"
+    return Heading(heading), Figure("retraining", figure, caption)

@@ -114,13 +114,14 @@ def _choice(choice: FinalChoice, reward_name: str) -> tuple[Block, ...]:
     views = ""
     if choice.mirror_axes:
         axes = formatting.names([str(axis + 1) for axis in choice.mirror_axes])
-        views = f" Images are also predicted mirrored along axis {axes}, and the results are averaged."
+        named = f"{'axis' if len(choice.mirror_axes) == 1 else 'axes'} {axes}"
+        views = f" Images are also predicted mirrored along {named}, and the results are averaged."
     told = f"{formatting.sentence_case(choice.reason)}.{views}"
     left_out = [f"trial {name} ({reason.rstrip('.')})" for name, reason in choice.left_out]
     missing = [f"Not compared: {formatting.names(left_out)}."] if left_out else []
     opened = (
-        f"The test cases were opened {choice.openings} times: the numbers of the last time are no longer those of "
-        "cases that nothing was decided by."
+        f"The test cases were opened {choice.openings} times. Whoever gave the search more time may have known earlier "
+        "results, so the last ones are no longer those of cases that nothing was decided by."
     )
     head = (
         Cell("trial"),

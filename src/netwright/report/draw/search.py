@@ -84,6 +84,7 @@ class SearchCourse:
         penalty: the number that the strategy got for a trial without a reward.
         one_shot: whether all networks were searched inside one training.
         changes: of the space, in order.
+        used_trial: the number of the trial that ``best_curves`` are of, where another one than the best is used.
     """
 
     trials: tuple[TrialRow, ...]
@@ -94,6 +95,7 @@ class SearchCourse:
     penalty: float | None = None
     one_shot: bool = False
     changes: tuple[ChangedDimensions, ...] = ()
+    used_trial: int | None = None
 
     @property
     def phased(self) -> bool:
@@ -112,7 +114,13 @@ def search_sections(search: SearchCourse, comparison: Comparison) -> tuple[Secti
     )
     sections = [
         Section("search", "How the search went", blocks, SEARCH, link="Search"),
-        Section("winner", "The searched network", _best(search, comparison), NETWORK + 1, link="Winner"),
+        Section(
+            "winner",
+            formatting.sentence_case(comparison.searched),
+            _best(search, comparison),
+            NETWORK + 1,
+            link="Winner",
+        ),
     ]
     if not comparison.contestants:
         told = progress_sentences(
@@ -220,8 +228,9 @@ def _sizes(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
 def _best(search: SearchCourse, comparison: Comparison) -> tuple[Block, ...]:
     if not any(search.best_curves.values()):
         return ()
-    figure = training_curves({f"trial {search.best_trial}": search.best_curves}, {}, comparison.metric)
-    caption = f"Trial {search.best_trial}, one value per epoch."
+    trial = f"trial {search.best_trial if search.used_trial is None else search.used_trial}"
+    figure = training_curves({trial: search.best_curves}, {}, comparison.metric)
+    caption = f"{formatting.sentence_case(trial)}, one value per epoch."
     return Heading("Training in the search"), Figure("best", figure, caption)
 
 

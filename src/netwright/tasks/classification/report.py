@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from netwright.report import formatting
 from netwright.report.draw.pictures import gallery_pixels, png_uri
 from netwright.report.draw.style import escaped, style
 from netwright.report.run import ReportedRun
@@ -27,6 +28,7 @@ from netwright.report.sections import (
     Sentences,
     Table,
 )
+from netwright.report.summaries import SEARCHED_TITLE
 from netwright.tasks.classification.predictor import read_table
 from netwright.tasks.images import PREDICTIONS, pictures_to_draw, prepared_pictures
 
@@ -50,7 +52,7 @@ SHARES = [
 ]
 
 CONFUSION_CAPTION = (
-    "The searched network on the test images: rows are the true classes, columns the predicted ones. Numbers are "
+    "{searched} on the test images: rows are the true classes, columns the predicted ones. Numbers are "
     "images; the colour is their share of the true class."
 )
 
@@ -76,7 +78,7 @@ class ImageExample:
 
 def report_sections(run: ReportedRun) -> tuple[Section, ...]:
     """The sections of the task."""
-    return (mistakes_section(*on_test_images(run)),)
+    return (mistakes_section(*on_test_images(run), run.comparison.searched),)
 
 
 def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[ImageExample, ...]]:
@@ -108,15 +110,23 @@ def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[Imag
     return ConfusionMatrix(classes, counts), examples
 
 
-def mistakes_section(confusion: ConfusionMatrix | None, examples: Sequence[ImageExample]) -> Section:
+def mistakes_section(
+    confusion: ConfusionMatrix | None, examples: Sequence[ImageExample], searched: str = SEARCHED_TITLE
+) -> Section:
     """The section of what went wrong; empty where nothing is known.
+
+    Args:
+        confusion: of the classes.
+        examples: test images with a wrong class.
+        searched: what the network is called.
 
     Raises:
         ValueError: an image is none.
     """
     blocks: list[Block] = []
     if confusion is not None:
-        blocks.append(Figure("confusion", confusion_figure(confusion), CONFUSION_CAPTION))
+        caption = CONFUSION_CAPTION.format(searched=formatting.sentence_case(searched))
+        blocks.append(Figure("confusion", confusion_figure(confusion), caption))
         blocks += _most_frequent(confusion)
     blocks += _gallery(examples)
     return Section("mistakes", "What is taken for what", tuple(blocks), TASK, link="Mistakes")

@@ -33,7 +33,7 @@ from netwright.tasks.images import prepared_pictures
 from netwright.tasks.inpainting.task import InpaintingTask
 
 CAPTION = (
-    "The searched network on the test images: its input (missing pixels are black), its output (the whole "
+    "{searched} on the test images: its input (missing pixels are black), its output (the whole "
     "image), and the true image."
 )
 
@@ -94,7 +94,8 @@ def cases_section(pictures: Sequence[Restoration], comparison: Comparison) -> Se
     rows = restoration_rows(pictures, comparison.summaries, comparison.labels)
     blocks: tuple[Block, ...] = ()
     if rows:
-        blocks = (Sentences((CAPTION,), "caption"), *(_case(row, comparison.labels) for row in rows))
+        caption = CAPTION.format(searched=formatting.sentence_case(comparison.searched))
+        blocks = (Sentences((caption,), "caption"), *(_case(row, comparison.labels) for row in rows))
     return Section("cases", "Worst, median and best image", blocks, TASK + 1, link="Cases")
 
 

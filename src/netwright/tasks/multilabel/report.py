@@ -42,7 +42,7 @@ from netwright.tasks.multilabel.thresholds import Thresholds, read_thresholds
 WORST = 18
 
 CAPTION = (
-    "The searched network on the test pictures. “With it”: the share of these pictures that have the label, which is "
+    "{searched} on the test pictures. “With it”: the share of these pictures that have the label, which is "
     "the average precision of a guess. A picture gets a label if its probability reaches the threshold. {thresholds}"
 )
 CHOSEN = "Thresholds have the greatest F1 on the validation pictures."
@@ -79,7 +79,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
         thresholds = read_thresholds(run.predictions.parent, len(labels))
         blocks += [
             label_table(table, labels, thresholds),
-            _caption(thresholds),
+            _caption(thresholds, run.comparison),
             *_gallery(worst(run, table, labels)),
         ]
     section = Section("labels", "Results for each label", tuple(blocks), TASK, link="Labels")
@@ -180,8 +180,10 @@ def _estimate(shares: Sequence[float]) -> Cell:
     return Cell(metric.value(mean_known(shares)), (interval,), number=True, strong=True)
 
 
-def _caption(thresholds: Thresholds) -> Sentences:
-    return Sentences((CAPTION.format(thresholds=CHOSEN if thresholds.chosen else NOT_CHOSEN),), "caption")
+def _caption(thresholds: Thresholds, comparison: Comparison) -> Sentences:
+    told = CHOSEN if thresholds.chosen else NOT_CHOSEN
+    searched = formatting.sentence_case(comparison.searched)
+    return Sentences((CAPTION.format(searched=searched, thresholds=told),), "caption")
 
 
 def _gallery(pictures: Sequence[WrongPicture]) -> tuple[Block, ...]:

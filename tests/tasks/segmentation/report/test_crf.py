@@ -131,7 +131,7 @@ def test_one_that_was_not_kept_is_told_as_what_would_have_been(content: MadeUpRe
     assert crf_rows([unkept], LABELS)[0]["effects"] == crf_rows([kept], LABELS)[0]["effects"]
     told = crf_sentence([unkept], LABELS)
     assert told.startswith(
-        "No CRF was kept for the searched network: it was chance. It would change the network from"
+        "No CRF was kept for the searched <network>: it was chance. It would change the network from"
     )
     assert told.endswith("(better, 95 % interval of the difference 0.010–0.010); it is not used.")
     pages = [
@@ -153,7 +153,7 @@ def test_the_captions_count_patients(content: MadeUpReport) -> None:
 
 def test_one_that_was_not_kept_says_why() -> None:
     contestants = [network("searched", NOT_KEPT), network("random", None)]
-    assert crf_sentence(contestants, LABELS).endswith("network: no weights raised it.")
+    assert crf_sentence(contestants, LABELS).endswith("<network>: no weights raised it.")
     (row,) = crf_rows(contestants, LABELS)
     assert (row["kept"], row["effects"], row["weights"]) == (False, [], [])
 

@@ -40,7 +40,7 @@ COLOURS = 3
 MOST_COLUMNS = 4
 """If there are more labels, only their mean is given beside a case."""
 
-CAPTION = "Of the searched network on the test cases.{planes} The white line in the prediction is the truth's outline."
+CAPTION = "Of {searched} on the test cases.{planes} The white line in the prediction is the truth's outline."
 TRAININGS = " Scores are means over the trainings; the prediction is that of the one that is used."
 PLANES = (
     " Axial, coronal and sagittal slices through the centre of the labels; radiological view, the patient's right "
@@ -99,7 +99,10 @@ def cases_section(cases: Sequence[OverlayCase], comparison: Comparison, labels: 
     if cases:
         planar = any(is_planar(case) for case in cases)
         several = any(summary.of_trainings for summary in comparison.summaries)
-        told = CAPTION.format(planes="" if planar else PLANES) + several * TRAININGS
+        told = (
+            CAPTION.format(searched=comparison.searched, planes="" if planar else PLANES)
+            + several * TRAININGS
+        )
         caption = Sentences((told,), "caption")
         blocks = (caption, *(_case(case, comparison, labels) for case in cases))
     return Section("cases", "Worst, median and best case", blocks, TASK + 1, link="Cases")

@@ -27,7 +27,7 @@ CAPTION = (
     "The weights are fitted on validation cases. The gain, with its standard error, is measured on each half "
     "of the {cases} with weights fitted on the other half. A CRF is kept if the gain exceeds its standard "
     "error times the 97.5 % quantile of Student’s t, so that one useless CRF in forty is kept; it is then "
-    "part of the network in the rest of this report. For the searched network, a CRF that was not kept is "
+    "part of the network in the rest of this report. For {searched}, a CRF that was not kept is "
     "tested, too, but not used. Differences on the test cases are with minus without, {case} by {case}, with "
     "95 % bootstrap intervals and p-values of a paired sign-flip test, for which five {cases} or fewer are "
     "too few."
@@ -41,7 +41,7 @@ def crf_section(comparison: Comparison) -> Section:
     if rows:
         told = crf_sentence(comparison.contestants, comparison.labels)
         metric = comparison.counted
-        caption = CAPTION.format(case=metric.case, cases=metric.cases)
+        caption = CAPTION.format(case=metric.case, cases=metric.cases, searched=comparison.searched)
         table = Table(_head(), tuple(row for network in rows for row in _table_rows(network)))
         blocks = (*((Sentences((told,)),) if told else ()), table, Sentences((caption,), "caption"))
     title = "Post-processing by a fully connected CRF"
@@ -115,14 +115,14 @@ def crf_sentence(contestants: Sequence[Contestant], labels: Sequence[str]) -> st
     fitted: FittedCRF = searched.details[CRF]
     effects = _effects(searched, labels)
     if not fitted.kept:
-        told = f"No CRF was kept for the searched network: {fitted.reason}."
+        told = f"No CRF was kept for {searched.title}: {fitted.reason}."
         if not effects:
             return told
         effect = _effect_words(effects[0], searched)
         return f"{told} It would change the network {effect}; it is not used."
     if not effects:
-        return "A CRF was kept for the searched network, which has not been tested."
-    return f"The CRF changes the searched network {_effect_words(effects[0], searched)}."
+        return f"A CRF was kept for {searched.title}, which has not been tested."
+    return f"The CRF changes {searched.title} {_effect_words(effects[0], searched)}."
 
 
 def _effect_words(effect: _Effect, contestant: Contestant) -> str:
