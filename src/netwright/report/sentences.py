@@ -91,7 +91,7 @@ def progress_sentences(
     if not trials:
         return ("No trial has been run yet.",)
     if best is None:
-        return (f"None of {len(trials)} trials has finished training a network yet.",)
+        return (f"None of {formatting.counted(len(trials), 'trial')} has finished training a network yet.",)
     size = f"{formatting.parameters(best.parameters)} parameters" if best.parameters else ""
     reward = f"{reward_name} {formatting.reward(best.reward)}"
     if one_shot:
@@ -100,7 +100,8 @@ def progress_sentences(
         told = f"{reached}; it has not been trained by itself yet."
     else:
         with_size = f" with {size}" if size else ""
-        told = f"The best of {len(trials)} trials so far is trial {best.number}: {reward}{with_size} ({best.choice})."
+        tried = formatting.counted(len(trials), "trial")
+        told = f"The best of {tried} so far is trial {best.number}: {reward}{with_size} ({best.choice})."
     return told, f"The final comparison on the unseen test {cases} has not been run yet."
 
 

@@ -46,21 +46,27 @@ def facts_of(
         space: that the run searches.
     """
     splits, machine = folder.splits(), settings.machine
-    of_space = sum(record.status != LEFT_OUT for record in records)
+    of_space = [record for record in records if record.status != LEFT_OUT]
+    # Of a race only what was trained: a proposal that repeats a network is not.
+    trials = sum(settings.race is None or record.cached_from is None for record in of_space)
     return (
         *TASKS[run_data.prepared.task].data_facts(run_data.dataset, run_data.prepared, settings),
         (
             "parts",
             f"{len(splits.training)} training, {len(splits.validation)} validation, {len(splits.test)} test"
-            + (f", of {_patients(splits)} patients, {_divided(splits)} divided" if splits.groups else "")
+            + (
+                f", of {formatting.counted(_patients(splits), 'patient')}, {_divided(splits)} divided"
+                if splits.groups
+                else ""
+            )
             + (f"; {splits.origin}" if splits.origin else "")
-            + (f"; {len(splits.left_out)} cases are left out" if splits.left_out else "")
+            + (f"; {_left_out(len(splits.left_out))}" if splits.left_out else "")
             + (WHOLE if settings.train.cases == ON_ALL else ""),
         ),
         ("search space", f"{title_of(settings.space)}, {_choices(space)}"),
         ("strategy", title_of(settings.strategy)),
         *_start_facts(settings),
-        *(_trial_facts(settings, of_space) if settings.supernet is None else one_shot_facts(settings)),
+        *(_trial_facts(settings, trials) if settings.supernet is None else one_shot_facts(settings)),
         (
             "machine",
             f"{platform.machine()}, {formatting.counted(available_cores(), 'core')}; "
@@ -121,7 +127,11 @@ def _goal(settings: RunSettings) -> tuple[str, str]:
 
 def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], ...]:
     training = settings.training
-    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    length = (
+        formatting.counted(training.epochs, "epoch")
+        if training.steps is None
+        else f"{training.steps:,} steps"
+    )
     if training.seconds is not None:
         length = f"as many epochs as fit into {training.seconds:.0f} s, at most {length}"
     if settings.race is not None:
@@ -132,7 +142,9 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
             ("parts trained", str(trials)),
         )
     counting = " (only new networks are counted)" if settings.budget.count == "distinct" else ""
-    budget = [f"{settings.budget.trials} trials{counting}"] if settings.budget.trials else []
+    budget = (
+        [f"{formatting.counted(settings.budget.trials, 'trial')}{counting}"] if settings.budget.trials else []
+    )
     budget += [f"{settings.budget.hours:g} h"] if settings.budget.hours else []
     return (
         _goal(settings),
@@ -143,6 +155,10 @@ def _trial_facts(settings: RunSettings, trials: int) -> tuple[tuple[str, str], .
         ),
         ("trials", str(trials)),
     )
+
+
+def _left_out(cases: int) -> str:
+    return f"{formatting.counted(cases, 'case')} {'is' if cases == 1 else 'are'} left out"
 
 
 def _patients(splits: Splits) -> int:
@@ -160,11 +176,13 @@ def _divided(splits: Splits) -> str:
 
 def _choices(space: Space) -> str:
     count = getattr(space, "count_choices", None)
-    dimensions = f"{len(space.distributions())} dimensions"
+    dimensions = formatting.counted(len(space.distributions()), "dimension")
     return dimensions if count is None else f"{dimensions}, {count():,} choices"
 
 
 def notes_of(study: optuna.Study | None, trials: int) -> tuple[str, ...]:
     """Why the search ended before its budget, where it did."""
     ended = None if study is None else study.user_attrs.get(ENDED)
-    return () if ended is None else (f"The search ended after {trials} trials: {ended}.",)
+    return (
+        () if ended is None else (f"The search ended after {formatting.counted(trials, 'trial')}: {ended}.",)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -144,12 +145,12 @@ def _used(
 
 
 def _commands(folder: RunFolder, settings: RunSettings) -> tuple[tuple[str, str], ...]:
-    root = folder.root
+    root, data = (shlex.quote(str(path)) for path in (folder.root, settings.dataset.path))
     trials = (("look at the trials", f"netwright dashboard {root}"),) if settings.supernet is None else ()
     return (
         (
             "repeat this run",
-            f"netwright search {settings.dataset.path} --settings {root}/run.yaml -o NEW_FOLDER",
+            f"netwright search {data} --settings {root}/run.yaml -o NEW_FOLDER",
         ),
         ("use the network", f"netwright predict {root} IMAGES -o LABELS"),
         ("use it without netwright", f"netwright export {root} --format onnx"),
