@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from PIL import Image
 
 import netwright as package
 from netwright.data.io.bounds import MAX_VOXELS
+from netwright.models.export.onnx import PACKAGES
 from netwright.serving.kinds import ending_of
+from netwright.serving.prediction import Model, describe
 from netwright.tasks.multilabel.predictor import Table, picture_values, write_table
 from processes import wait_until
 
@@ -35,6 +38,21 @@ def volume_bytes(array: Any, ending: str = ".nii.gz") -> bytes:
 @pytest.fixture
 def volume(old_runs: Path) -> bytes:
     return (old_runs / "datasets/volumes/imagesTr/ball_0.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["segnas7", "pdas-cells"])
+def test_a_server_needs_nothing_that_exports_need(
+    name: str, old_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the extra of servers is installed alone."""
+    of_exports = ("graph", "inference_script", "shown_pictures")
+    for module in [one for one in sys.modules if one.startswith("netwright.tasks.")]:
+        if any(part in module for part in of_exports):
+            monkeypatch.delitem(sys.modules, module)
+    for package_of_exports in PACKAGES:
+        monkeypatch.setitem(sys.modules, package_of_exports, None)
+    about = describe(Model(old_runs / name))
+    assert about["takes"]["channels"] == package.open_run(old_runs / name).network().task.channels
 
 
 @pytest.mark.parametrize(

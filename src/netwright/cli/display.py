@@ -100,7 +100,7 @@ def plain_line(status: RunStatus) -> str:
     finished = status.trials["total"] - status.trials[RUNNING]
     parts = [f"{status.phase}"]
     if status.shared is None:
-        parts.append(f"{finished} trials done")
+        parts.append(f"{formatting.counted(finished, 'trial')} done")
         if status.best is not None:
             parts.append(f"best {best_words(status.best)} (trial {status.best['trial']})")
     elif status.phase in ("searching", "stopped"):

@@ -76,7 +76,7 @@ def describe(model: Model) -> dict[str, Any]:
         "takes": {
             "kind": exchange.takes,
             "files": list(endings_of(exchange.takes)),
-            "channels": task.inference_script(saved).values["image_channels"],
+            "channels": exchange.channels,
             "channel_names": list(saved.architecture.get("channel_names", ())),
         },
         "gives": exchange.gives,

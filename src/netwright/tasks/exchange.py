@@ -16,12 +16,14 @@ class Exchange:
     Args:
         takes: the kind of the file that it is given.
         gives: the kind of the answer.
+        channels: of a file, or of the files of an image together.
         values: reads the table that `Predictor.predict` wrote of one picture, as plain values; None: the file that it
             wrote is the answer.
     """
 
     takes: Literal["volume", "picture"]
     gives: Literal["label map", "class", "labels", "picture"]
+    channels: int
     values: Callable[[Path], dict[str, Any]] | None = None
 
 

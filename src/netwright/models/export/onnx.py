@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch.onnx import ONNXProgram
 
 NETWORK = "network.onnx"
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = ("onnx", "onnx_ir", "onnxscript", "onnxruntime")
 ROUNDED = 1e-3
 """The share of numbers before and after a network that may differ: two labels as likely, or half a grey level."""
 KEPT_METADATA = "pkg.torch.onnx.name_scopes"

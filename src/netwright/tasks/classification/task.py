@@ -148,7 +148,7 @@ class Classification:
         """The class of a picture, and the probability of each."""
         from netwright.tasks.classification.predictor import picture_values
 
-        return Exchange("picture", "class", picture_values)
+        return Exchange("picture", "class", saved.architecture["channels"], picture_values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `Classifier`."""

@@ -152,7 +152,7 @@ class Inpainting:
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """A restored picture; what is missing is drawn as in training and test."""
-        return Exchange("picture", "picture")
+        return Exchange("picture", "picture", saved.architecture["channels"])
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """An `Inpainter`."""

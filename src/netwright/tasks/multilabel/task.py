@@ -154,7 +154,7 @@ class Multilabel:
         """The labels of a picture, and the probability of each."""
         from netwright.tasks.multilabel.predictor import picture_values
 
-        return Exchange("picture", "labels", picture_values)
+        return Exchange("picture", "labels", saved.architecture["channels"], picture_values)
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """A `LabelPredictor`."""

@@ -11,7 +11,7 @@ from netwright.tasks.base import InferenceScript, SavedNetwork
 from netwright.tasks.segmentation.graph_geometry import Steps
 from netwright.tasks.segmentation.graph_samples import samples
 from netwright.tasks.segmentation.inference_graphs import graphs
-from netwright.tasks.segmentation.pictures import of_pictures
+from netwright.tasks.segmentation.pictures import image_channels, of_pictures
 from netwright.tasks.segmentation.postprocessing import read_fitted
 
 
@@ -23,7 +23,7 @@ def script_of(saved: SavedNetwork, use: Mapping[str, Any]) -> InferenceScript:
         use: its labels, from `Task.describe_use`.
     """
     settings, architecture = PreprocessingSettings.from_dict(saved.preprocessing), saved.architecture
-    channels = architecture["channels"] // (2 if settings.low_resolution else 1)
+    channels = image_channels(saved)
     slice_axis, flat = architecture.get("slice_axis"), of_pictures(saved)
     window = list(architecture["size"])
     if slice_axis is not None:

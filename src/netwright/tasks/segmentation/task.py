@@ -169,9 +169,9 @@ class Segmentation:
 
     def exchange(self, saved: SavedNetwork) -> Exchange:
         """Label maps of volumes, or of pictures."""
-        from netwright.tasks.segmentation.pictures import of_pictures
+        from netwright.tasks.segmentation.pictures import image_channels, of_pictures
 
-        return Exchange("picture" if of_pictures(saved) else "volume", "label map")
+        return Exchange("picture" if of_pictures(saved) else "volume", "label map", image_channels(saved))
 
     def predictor(self, network: nn.Module, saved: SavedNetwork, device: Any) -> Predictor:
         """With the CRF that was kept for it, if one was."""
