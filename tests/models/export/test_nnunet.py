@@ -96,6 +96,19 @@ def test_the_folder_has_a_trainer_and_the_weights_of_the_network(tmp_path: Path)
     }
 
 
+def test_a_kept_crf_is_told_to_be_missing(tmp_path: Path) -> None:
+    network, told = nn.Conv3d(2, 3, 3, padding=1).eval(), list[str]()
+    for kept in (False, True):
+        description = {**describe(), "postprocessing": {"postprocessing": {"kept": kept}}}
+        images, folder = torch.randn(2, 2, 16, 12, 8), tmp_path / str(kept)
+        folder.mkdir()
+        exportable = Exportable(
+            network, images, description, tell=lambda name, text: told.append(f"{name} {text}")
+        )
+        NNUNetExport().write(exportable, folder)
+        assert ("without the fully connected CRF, which nnU-Net does not apply" in told) == kept
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

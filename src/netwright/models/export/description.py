@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -36,3 +37,9 @@ def describe_use(task: Task, saved: SavedNetwork) -> dict[str, Any]:
             if (saved.folder / name).exists()
         },
     }
+
+
+def not_applied(description: Mapping[str, Any]) -> list[str]:
+    """What `netwright predict` does besides, in words."""
+    fitted = description["postprocessing"].get("postprocessing", {})
+    return ["the fully connected CRF"] if fitted.get("kept") else []

@@ -27,7 +27,8 @@ class MonaiBundle:
 
     def write(self, exportable: Exportable, path: Path) -> None:
         """See `netwright.models.export.base.Exporter.write`."""
-        from netwright.models.export.monai_bundle.configs import inference, metadata, not_applied, readme
+        from netwright.models.export.description import not_applied
+        from netwright.models.export.monai_bundle.configs import inference, metadata, readme
 
         description = exportable.description
         config = inference(description)

@@ -8,6 +8,7 @@ from typing import Any
 
 from netwright.data.volumes.preprocessing import PreprocessingSettings
 from netwright.errors import ExportError
+from netwright.models.export.description import not_applied
 from netwright.training.windows import OVERLAP
 
 WINDOWS_AT_ONCE = 1
@@ -246,9 +247,3 @@ def _normal(description: Mapping[str, Any]) -> int | None:
 
 def _overlaps(description: Mapping[str, Any]) -> bool:
     return "writing" in description
-
-
-def not_applied(description: Mapping[str, Any]) -> list[str]:
-    """What `netwright predict` does besides, in words."""
-    fitted = description["postprocessing"].get("postprocessing", {})
-    return ["the fully connected CRF"] if fitted.get("kept") else []

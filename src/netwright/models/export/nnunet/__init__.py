@@ -27,6 +27,7 @@ class NNUNetExport:
         """See `netwright.models.export.base.Exporter.write`."""
         import torch
 
+        from netwright.models.export.description import not_applied
         from netwright.models.export.nnunet.plans import CONFIGURATION, PLANS, dataset_json, plans
         from netwright.models.export.nnunet.trainer import README, TRAINER, TRAINER_CODE
 
@@ -51,3 +52,5 @@ class NNUNetExport:
         write_json(path / f"{PLANS}.json", made)
         write_json(path / self.marker, description)
         write_text(path / "README.md", README)
+        for missing in not_applied(description):
+            exportable.tell("without", f"{missing}, which nnU-Net does not apply")
