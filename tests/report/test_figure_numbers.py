@@ -39,7 +39,7 @@ def test_every_figure_has_a_row_of_numbers_for_each_point(pages: dict[str, str],
         r'<figure>\s*<div class="plot" data-plot="([^"]+)"(.*?)</figure>', page, flags=re.DOTALL
     )
     assert figures
-    assert len(figures) == page.count("data-plot=")
+    assert len(figures) == page.count('<div class="plot" data-plot="')
     for figure, inside in figures:
         head, *rows = table_in(inside, figure)
         traces = plot(page, figure)["data"]

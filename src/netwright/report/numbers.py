@@ -104,8 +104,10 @@ def _records(figure: go.Figure, at: int) -> Iterator[Record]:
     x, y = (_ticks(axis, _listed(values)) for axis, values in zip(axes, (trace.x, trace.y), strict=True))
     bars, texts, series = _error_bars(trace), trace.text, _plain(trace.name or "")
     points = max(len(x), len(y))
-    begins = [] if trace.type != "bar" or trace.base is None else np.broadcast_to(trace.base, points).tolist()
-    along = names[int(begins != [] and trace.orientation != "h")]
+    begins: list[float] = []
+    if trace.type == "bar" and trace.base is not None:
+        begins = np.broadcast_to(trace.base, points).tolist()
+    along = names[0 if trace.type == "bar" and trace.orientation == "h" else 1]
     for i in range(points):
         record: Record = {"series": series}
         for name, values in zip(names, (x, y), strict=True):

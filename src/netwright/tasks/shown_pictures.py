@@ -102,7 +102,7 @@ def upright(op: Any, picture: Any, turned: Any, channels: int) -> Any:
 
 
 def as_stored(op: Any, picture: Any, turned: Any, channels: int) -> Any:
-    """The inverse of `upright`. Its arguments are the same."""
+    """The inverse of `upright`. Arguments are those of `upright`."""
     inverse = [{6: 8, 8: 6}.get(tag, tag) for tag in TAGS]
     return upright(op, picture, op.Gather(_table(op, inverse), _known(op, turned)), channels)
 
