@@ -51,6 +51,13 @@ def test_where_the_default_was_chosen_alone_it_is_called_so() -> None:
     assert told[-1] == "In Dice the default is worse than large."
 
 
+def test_a_title_with_a_comma_ends_with_one_before_the_verb() -> None:
+    best = replace(SEARCHED, title="the best of first, trained here")
+    told = verdict_sentences([best, contestant("large", 0.05)], LABELS)
+    assert told[0].startswith("The best of first, trained here, segments unseen cases at ")
+    assert told[-1] == "In Dice the best of first, trained here, is worse than large."
+
+
 def test_better_is_said_with_evidence_and_costs() -> None:
     told = verdict_sentences([SEARCHED, contestant("plain", -0.02)], LABELS)
     assert "better by 0.0" in told[1]

@@ -117,8 +117,8 @@ def _searched_sentence(searched: Summary | None, metric: Metric) -> str:
     else:
         certainty = f"95 % interval {metric.interval(low, high)}{_over_seeds(searched, metric)}"
     size = f" with {formatting.parameters(contestant.parameters)} parameters" if contestant.parameters else ""
-    subject = formatting.sentence_case(contestant.title)  # the default, where nothing else was chosen
-    told = f"{subject} {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
+    subject = _subject(contestant)  # the default, where nothing else was chosen
+    told = f"{formatting.sentence_case(subject)} {metric.reached_words(searched.overall.mean)} ({certainty}){size}."
     return " ".join([told, *_trainings(searched, metric)])
 
 
@@ -255,7 +255,9 @@ def _in_short(searched: Summary | None, others: Sequence[Summary], metric: Metri
 
     told = []
     if searched is not None and (worse := named("worse")):
-        told.append(f"In {metric.name} {searched.contestant.title} is worse than {formatting.names(worse)}.")
+        told.append(
+            f"In {metric.name} {_subject(searched.contestant)} is worse than {formatting.names(worse)}."
+        )
     if equal := named("equal"):
         told.append(f"In {metric.name} the search brought no measurable gain over {formatting.names(equal)}.")
     return told
@@ -265,7 +267,12 @@ def _score(summary: Summary, metric: Metric) -> str:
     return f"{summary.contestant.title} {metric.value(summary.overall.mean)}"
 
 
+def _subject(contestant: Contestant) -> str:
+    """Its title as the subject of a sentence: a comma within ends with one."""
+    return f"{contestant.title}{',' * (',' in contestant.title)}"
+
+
 def _not_tested(contestant: Contestant) -> str:
     what = NOT_TESTED.get(contestant.status, f"was not tested ({formatting.status(contestant.status)})")
     reason = f": {contestant.reason.rstrip('.')}" if contestant.reason else ""
-    return f"{formatting.sentence_case(contestant.title)} {what}{reason}."
+    return f"{formatting.sentence_case(_subject(contestant))} {what}{reason}."
