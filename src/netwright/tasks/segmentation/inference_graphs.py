@@ -300,7 +300,9 @@ def _of_volumes(
         "finish": Graph(
             {**found, **spacing},
             ("labels",),
-            lambda op, *given: label(op, *given, steps, values, regions=regions),
+            lambda op, found, shape, spacing: label(
+                op, found, shape, spacing, steps, values, regions=regions
+            ),
         ),
     }
 
@@ -310,8 +312,8 @@ def _of_pictures(
 ) -> dict[str, Graph]:
     """See `graphs`. ``names``: of what `prepare` gives."""
 
-    def begin(op: Op, *stored: Value) -> tuple[Value, ...]:
-        picture, coloured = shown(op, *stored, channels)
+    def begin(op: Op, pixels: Value, white: Value, turned: Value) -> tuple[Value, ...]:
+        picture, coloured = shown(op, pixels, white, turned, channels)
         found = prepare(op, picture, None, steps, channels)
         return (*found, coloured) if channels == 1 else found
 
