@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -96,6 +97,15 @@ def test_what_is_killed_costs_nothing(
         require_nothing_left(folders, fleet.sessions, machine)
 
 
+def suspend(process: BaseProcess, seconds: float) -> None:
+    """Stops a process for a while, unless it has ended."""
+    assert process.pid is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(process.pid, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("where", ["study", pytest.param("journal", marks=pytest.mark.slow)])
 def test_a_driver_that_is_suspended_for_longer_than_a_lease_costs_nothing(
     where: str,
@@ -111,10 +121,7 @@ def test_a_driver_that_is_suspended_for_longer_than_a_lease_costs_nothing(
         folders = make(f"suspended-{where}-{number}")
         one, other = (fleet.begin(folder) for folder in folders)
         at_a_random_moment(chance, folders, one, other)
-        assert one.pid is not None
-        os.kill(one.pid, signal.SIGSTOP)
-        time.sleep(LEASE + 1.0)
-        os.kill(one.pid, signal.SIGCONT)
+        suspend(one, LEASE + 1.0)
         require_both_finish(fleet, (one, other), folders)
         require_nothing_left(folders, fleet.sessions, machine)
 
