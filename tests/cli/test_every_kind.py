@@ -71,6 +71,11 @@ def volume(path: Path) -> np.ndarray:
     return np.asarray(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path)))
 
 
+def picture(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 @pytest.mark.parametrize("kind", VOLUME_LAYOUTS)
 def test_volumes(netwright: Command, kind: str, tmp_path: Path) -> None:
     layout, data, run = VOLUME_LAYOUTS[kind], tmp_path / "data", tmp_path / "run"
@@ -109,13 +114,10 @@ def test_pictures_with_masks(netwright: Command, workshop: Path, kind: str, tmp_
     )
     done = netwright("predict", tmp_path / "run", home, "-o", tmp_path / "out", cwd=workshop)
     assert done.returncode == 0, done.stderr
-    written = {path.stem: Image.open(path) for path in (tmp_path / "out").glob("*.png")}
-    given = {path.stem: Image.open(path) for path in home.rglob("*.*g")}
-    assert {name: mask.size for name, mask in written.items()} == {
-        name: one.size for name, one in given.items()
-    }
-    values = {value for mask in written.values() for value in np.unique(np.asarray(mask)).tolist()}
-    assert values <= {0, 1, 2}
+    written = {path.stem: picture(path) for path in (tmp_path / "out").glob("*.png")}
+    given = {path.stem: picture(path).shape[:2] for path in home.rglob("*.*g")}
+    assert {name: mask.shape for name, mask in written.items()} == given
+    assert {value for mask in written.values() for value in np.unique(mask)} <= {0, 1, 2}
 
 
 @pytest.mark.parametrize("kind", PICTURES)
