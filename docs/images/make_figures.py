@@ -127,7 +127,7 @@ def race(racers: list[dict[str, Any]]) -> str:
         yield "</svg>"
 
     def words(racer: dict[str, Any]) -> list[str]:
-        return list(racer["choice"].replace(" mirrored", ", mirrored").split(", "))
+        return list(racer["choice"].split(", "))
 
     def one(racer: dict[str, Any], top: float, default: list[str]) -> Iterator[str]:
         own = words(racer)

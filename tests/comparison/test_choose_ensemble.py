@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from netwright.api import create_run
 from netwright.api.run import Run
 from netwright.comparison.choose_ensemble import choose_ensemble
-from netwright.comparison.ensemble import Rule
+from netwright.comparison.ensemble import Counts, Rows, Rule
 from netwright.comparison.finalists import (
     EnsembleJob,
     Finalist,
@@ -28,6 +29,7 @@ from netwright.comparison.finalists import (
 )
 from netwright.comparison.finish import keep_network
 from netwright.comparison.kept_outputs import INDEX, OUTPUTS, find_outputs, keep_outputs, mean_outputs
+from netwright.comparison.tried_finalists import TriedFinalists
 from netwright.data.volumes.slabs import Slabs
 from netwright.errors import RunError
 from netwright.files import read_json
@@ -289,6 +291,53 @@ def test_what_is_used_is_better_than_the_default_with_the_views_of_both(ended: E
             assert found == pytest.approx(values[default.name], abs=1e-6)
             told = decision["default"]["metrics"][ended.problem.task.metric]
             assert found == pytest.approx(told, abs=1e-3), "outputs are kept in half precision"
+
+
+@pytest.mark.parametrize("ended", ["classes", "pictures"], indirect=True)
+def test_no_network_is_judged_mirrored_where_there_was_no_time_for_the_other(
+    ended: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the time is short for: the default is alone in having been mirrored, and keeps its views alone."""
+    mirrored = TriedFinalists.mirrored_rows
+
+    def only_default(finalists: TriedFinalists, counts: Counts, axes: tuple[int, ...]) -> Rows | None:
+        return mirrored(finalists, counts, axes) if counts == finalists.default() else None
+
+    monkeypatch.setattr(TriedFinalists, "mirrored_rows", only_default)
+    for number in range(3):
+        finalists = tuple(replace(one, default=index == number) for index, one in enumerate(ended.finalists))
+        job = ended.job(tmp_path / f"{number}", finalists=finalists, single=True, rule=SURE)
+        decision = choose_ensemble(replace(job, mirror_axes=(0, 1)))
+        if decision["members"][0]["name"] != finalists[number].name:
+            assert decision["mirror_axes"] == []
+            assert decision["default"]["mirror_axes"] == []
+            assert {view["reason"] for view in decision["mirroring"]} == {"no time"}, (
+                "its own, not the default's"
+            )
+        assert "with mirrored views" not in decision["selection"]["reason"]
+
+
+@pytest.mark.parametrize("ended", ["classes"], indirect=True)
+def test_networks_are_compared_with_the_threads_of_the_job_and_measured_with_those_of_a_candidate(
+    ended: Ended, tmp_path: Path
+) -> None:
+    finalists = tuple(
+        replace(one, folder=_copied(one.folder, tmp_path / one.name)) for one in ended.finalists
+    )
+    shape, used = (ended.problem.task.channels, *ended.problem.task.size), set[tuple[str, int]]()
+
+    def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if inputs and isinstance(inputs[0], Tensor) and tuple(inputs[0].shape[1:]) == shape:
+            used.add(("pictures" if inputs[0].any() else "zeros to be timed", torch.get_num_threads()))
+
+    before, hook = torch.get_num_threads(), register_module_forward_pre_hook(note)
+    try:
+        choose_ensemble(ended.job(tmp_path / "winner", finalists=finalists, threads=3, mirror_axes=(0,)))
+    finally:
+        hook.remove()
+    assert {count for what, count in used if what == "pictures"} == {3}
+    assert ("zeros to be timed", 1) in used
+    assert torch.get_num_threads() == before
 
 
 def _copied(folder: Path, target: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import Entry
-from netwright.comparison.finalists import EnsembleJob, Finalist
+from netwright.comparison.finalists import EnsembleJob, Finalist, with_views
 from netwright.comparison.finish import REPORT_SECONDS, choosing_seconds, test_seconds, with_known
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, is_done, results_of, store_result
@@ -33,7 +33,7 @@ from netwright.runs.results import RESULT
 from netwright.runs.start import start_weights
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import candidate_job, run_candidate
-from netwright.searches.race_view import joins_of
+from netwright.searches.race_view import joins_of, threads_at_end
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.spaces.base import Space
@@ -116,10 +116,8 @@ def compare_default_alone(
         crashed=lambda result: result["outcome"]["status"] == Status.CRASHED,
         on_tick=on_tick,
     )
-    mirrored = done.result is not None and done.result.get("mirror_axes")
-    store_result(
-        folder, replace(entry, words=f"{entry.words}, mirrored") if mirrored else entry, seconds, done
-    )
+    axes = () if done.result is None else done.result.get("mirror_axes", ())
+    store_result(folder, replace(entry, words=with_views(entry.words, axes)), seconds, done)
 
 
 @dataclass(frozen=True)
@@ -149,11 +147,12 @@ def run_alone(job: AloneJob) -> dict[str, Any]:
         prepared=candidate.prepared,
         validation=candidate.validation,
         finalists=(finalist,),
-        protocol=candidate.protocol,
+        protocol=replace(candidate.protocol, threads=candidate.settings.machine.threads),
         folder=candidate.folder,
         seconds=job.choosing_seconds,
         mirror_axes=TASKS[prepared.task].mirror_axes,
         groups=job.groups,
+        threads=threads_at_end(candidate.settings),
     )
     try:
         choice = choose_ensemble(choosing)

@@ -96,13 +96,15 @@ class EnsembleJob:
         prepared: folder of the run's prepared data.
         validation: indices of the validation cases.
         finalists: from which to choose.
-        protocol: how forward passes are computed.
+        protocol: how forward passes are computed. With its threads the costs of networks are measured, as those of
+            all candidates.
         folder: gets the chosen network.
         seconds: within which it is chosen.
         mirror_axes: the spatial axes along which anatomy allows to mirror.
         single: whether only one network may be used. Its views may still be mirrored.
         groups: the patient of each case that shares it with others, by the case's name.
         rule: how members are selected.
+        threads: with which everything else is computed.
     """
 
     settings: RunSettings
@@ -116,6 +118,7 @@ class EnsembleJob:
     single: bool = False
     groups: dict[str, str] = field(default_factory=dict)
     rule: Rule = field(default_factory=Rule)
+    threads: int = 1
 
 
 def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
@@ -133,6 +136,15 @@ def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
     if other > 2:
         ordered.insert(2, ordered.pop(other))
     return ordered
+
+
+def with_views(words: str, mirror_axes: Sequence[int]) -> str:
+    """A network in words, with whether it mirrors images when it predicts.
+
+    >>> with_views("2 networks together", (0,))
+    '2 networks together, mirrored views in prediction'
+    """
+    return f"{words}, mirrored views in prediction" if mirror_axes else words
 
 
 def composition_of(used: Sequence[tuple[Finalist, float]], mirror_axes: tuple[int, ...]) -> Composition:

@@ -17,7 +17,14 @@ from typing import Any
 
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import SEARCHED, Entry
-from netwright.comparison.finalists import EnsembleJob, Finalist, composition_of, finalists_of, network_of
+from netwright.comparison.finalists import (
+    EnsembleJob,
+    Finalist,
+    composition_of,
+    finalists_of,
+    network_of,
+    with_views,
+)
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, results_of
 from netwright.data.base import AnyPrepared
@@ -37,6 +44,7 @@ from netwright.runs.results import RESULT
 from netwright.runs.trials import TrialRecord
 from netwright.searches.components import protocol_of
 from netwright.searches.jobs import candidate_job
+from netwright.searches.race_view import threads_at_end
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
 from netwright.tasks import TASKS
@@ -247,6 +255,7 @@ class Finish:
             mirror_axes=task.mirror_axes,
             single=settings.race.single,
             groups=dict(self._folder.splits().groups),
+            threads=threads_at_end(settings),
         )
 
     def _entries(self, choice: dict[str, Any]) -> list[tuple[Entry, TrainedCandidate]]:
@@ -254,7 +263,7 @@ class Finish:
         by_name = {str(part.number): c for c in self._candidates for part in c.parts}
         first = by_name[choice["members"][0]["name"]]
         words = first.words if len(choice["members"]) == 1 else f"{len(choice['members'])} networks together"
-        words += ", mirrored" * bool(choice["mirror_axes"])
+        words = with_views(words, choice["mirror_axes"])
         default = next((c for c in self._candidates if c.default), None)
         alone = len(choice["members"]) == 1 and first is default
         start = self._settings.start_from
@@ -267,7 +276,7 @@ class Finish:
             reason = "its files cannot be read, so the default is not tested"
             choice["left_out"] = [*choice["left_out"], {"name": str(default.number), "reason": reason}]
         elif default is not None and not alone:
-            words = default.words + ", mirrored" * bool(_default_axes(choice))
+            words = with_views(default.words, _default_axes(choice))
             entry = Entry(DEFAULT, usual, default.choice, None, None, words)
             entries.append((entry, default))
         return entries

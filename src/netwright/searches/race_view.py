@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netwright.execution.resources import devices
+from netwright.execution.resources import available_cores, devices
 from netwright.runs.candidates import TrainedCandidate, curve_of
 from netwright.runs.folder import RunFolder
 from netwright.searches.race import RULES, Candidate, Race, Rule
@@ -15,6 +15,8 @@ from netwright.spec import entry_of
 MOST_THREADS = 8
 """About so many threads are joined for one training. Two were measured, which are 1.75 times as fast as one; that more
 than eight gain little on volumes of usual sizes is an estimate."""
+MOST_THREADS_AT_END = 32
+"""No more threads compare the finalists: each takes memory of one worker's share, at least 8 MB for its stack."""
 
 
 def rule_of(settings: RunSettings) -> Rule:
@@ -80,3 +82,13 @@ def joins_of(settings: RunSettings) -> int:
         return 1
     places = math.ceil(machine.workers / max(1, MOST_THREADS // machine.threads))
     return machine.workers // places
+
+
+def threads_at_end(settings: RunSettings) -> int:
+    """The threads with which finalists are compared: those of all workers of this machine, which are idle by then.
+
+    Where this process may use fewer cores now than the run had at its begin, as in a smaller job of a cluster, they are
+    as many as these cores, but at least those of one worker.
+    """
+    machine = settings.machine
+    return max(machine.threads, min(machine.whole_threads, available_cores(), MOST_THREADS_AT_END))

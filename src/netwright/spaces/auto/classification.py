@@ -30,6 +30,7 @@ from netwright.spaces.auto.dimensions import (
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
 from netwright.spaces.auto.training_values import (
+    MIRRORED,
     augmentation_fields,
     optimizer_dimensions,
     optimizer_fields,
@@ -192,7 +193,7 @@ class ClassifierStagesSpace:
         return Classifier(self.plan(choice), task.channels, task.classes)
 
     def describe(self, choice: Choice) -> str:
-        """For example ``residual 32 x 3 stages, blocks 2, sgd 0.05, batch 64, crop 4 mirrored, norm group``."""
+        """For example ``residual 32 x 3 stages, blocks 2, sgd 0.05, batch 64, crop 4, mirrored in training``."""
         values, fields = self._values(choice), self.training(choice)
         crop, cutout = (fields["augmentation"][name] for name in ("crop", "cutout"))
         words = [
@@ -202,7 +203,8 @@ class ClassifierStagesSpace:
             *([f"kernel {values['kernel']}"] if values["kernel"] > 3 else []),
             f"{fields['optimizer']} {fields['learning_rate']:.2g}",
             f"batch {fields['batch_size']}",
-            f"crop {crop}{' mirrored' if values['mirroring'] else ''}",
+            f"crop {crop}",
+            *([MIRRORED] if values["mirroring"] else []),
             *([f"cutout {cutout}"] if cutout else []),
             *([f"{name} {values[name]:g}" for name in ("spatial", "intensity") if values[name]]),
             *changed_words(self._table, self.canonical(choice), SELDOM_NAMED),

@@ -31,6 +31,7 @@ from netwright.spaces.auto.encoder_decoder import EncoderDecoder, Plan
 from netwright.spaces.auto.resolutions import Resolution, resolutions
 from netwright.spaces.auto.shapes import require_shape
 from netwright.spaces.auto.training_values import (
+    MIRRORED,
     augmentation_fields,
     optimizer_dimensions,
     optimizer_fields,
@@ -360,7 +361,8 @@ class EncoderDecoderSpace:
             *([f"{values['supervision']} auxiliary"] if values["supervision"] else []),
             f"{fields['optimizer']} {fields['learning_rate']:.2g}",
             f"batch {fields['batch_size']}{' of ' + values['patch'] if fields.get('patch_size') else ''}",
-            f"spatial {values['spatial']:g}{' mirrored' if values['mirroring'] else ''}",
+            f"spatial {values['spatial']:g}",
+            *([MIRRORED] if values["mirroring"] else []),
             *([f"intensity {values['intensity']:g}"] if values["intensity"] else []),
             *changed_words(self._table, self.canonical(choice), SELDOM_NAMED),
             *(["after a stage at low resolution"] if values["low_resolution"] else []),

@@ -20,6 +20,8 @@ ROTATION_DEGREES, SHIFT, MAGNIFICATION = 15.0, 0.1, 1.18
 """The largest changes of an image where the strength of the spatial augmentation is 1."""
 BRIGHTNESS, CONTRAST, GAMMA, NOISE = 0.2, 0.25, 0.25, 0.1
 """The same for the intensities; the fields of `AugmentationSettings` have the units."""
+MIRRORED = "mirrored in training"
+"""For descriptions of choices: a trained network may mirror images in prediction, too, whatever it was trained on."""
 
 
 def optimizer_dimensions(
