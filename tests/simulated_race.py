@@ -53,7 +53,7 @@ class Simulated:
         outcome = Outcome(
             Status.COMPLETE,
             metrics={"dice": score},
-            cost=Cost(parameters=10),
+            cost=Cost(parameters=10, seconds_per_batch=0.6 / job.protocol.threads),
             epochs=1,
             seconds=job.protocol.seconds,
             fidelity=Fidelity(job.protocol.seconds, "seconds"),

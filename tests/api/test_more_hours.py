@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netwright.api.race import extend, fewest_hours
-from netwright.comparison.finish import seconds_to_finish
+from netwright.comparison.seconds_at_end import seconds_to_finish
 from netwright.data.splits import Splits
 from netwright.errors import SettingsError
 from netwright.runs.data import SearchData

@@ -312,5 +312,7 @@ def test_a_plan_of_trainings_that_go_on_says_what_they_keep_on_disk(tmp_path: Pa
     assert "disk       12.0 to 48.0 MB for each training: its checkpoint and two networks" in lines
     assert "           then 2 h more, to train the default alone" in lines
     assert next_words(lines)[-4:] == ["--hours", "2", "--compare", "full"]
-    alone = list(plan_lines(replace(plan, measurements=(start,)), tmp_path))
+    assert "in 2 h: trainings that go on until the time is up, then the test of the best" in lines
+    alone = list(plan_lines(replace(plan, measurements=(start,), race_only_default=True), tmp_path))
+    assert "in 2 h: the default alone is trained until the time is up, then tested" in alone
     assert "disk       12.0 MB for each training: its checkpoint and two networks" in alone

@@ -18,13 +18,13 @@ from netwright.comparison.ensemble import (
     alone,
     best_single,
     compare,
-    fewest_units,
     greedy,
     propose,
     reduced,
     select,
     unless_better,
 )
+from netwright.report.statistics import fewest_units
 
 Array = NDArray[np.float64]
 

@@ -24,7 +24,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.trials import network_key
 from netwright.searches.jobs import CandidateJob
 from netwright.searches.multi_fidelity import MultiFidelitySearch
-from netwright.searches.race_view import joins_of
+from netwright.searches.race_view import joins_of, threads_at_end
 from netwright.settings import RunSettings
 from netwright.spaces import make_space
 from netwright.strategies.base import FIDELITY
@@ -96,6 +96,10 @@ def test_at_last_one_candidate_has_the_threads_of_all_workers(tmp_path: Path) ->
     assert set(threads[:last]) == {2}
     assert set(threads[last:]) == {6}
     assert len(threads) - last > 3
+    timed = [
+        part.outcome.cost.seconds_per_batch for one in candidates for part in one.complete if part.outcome
+    ]
+    assert set(timed) == {0.3}, "with the threads that all of them have"
     joined = {t.number for t in study.trials if t.user_attrs.get("joined")}
     assert joined == {int(job.folder.name) for job in executor.jobs[last:]}
     folder = RunFolder(tmp_path)
@@ -210,6 +214,62 @@ def test_the_starting_choice_runs_along(tmp_path: Path) -> None:
     _, candidates, _ = searched(tmp_path, **changes)
     space = make_space(settings_of(tmp_path).space)
     assert space.canonical(candidates[0].choice) == space.canonical(space.starting_choice())
+
+
+ONLY_DEFAULT: dict[str, Any] = {
+    "strategy": {"name": "controlled-random-search", "population": 6, "first": "start"},
+    "race": {"first_seconds": 30, "only_default": True},
+}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_where_only_the_default_is_trained_it_gets_all_the_hours(tmp_path: Path, workers: int) -> None:
+    executor, candidates, _ = searched(tmp_path, **ONLY_DEFAULT, training=CPU, machine={"workers": workers})
+    (default,) = candidates
+    assert default.default
+    assert default.seconds + BESIDE * len(executor.jobs) == pytest.approx(HOUR - 60, abs=45)
+    records = list(default.parts)
+    racers = racers_of(RunFolder(tmp_path), settings_of(tmp_path, **ONLY_DEFAULT), records)
+    (section,) = race_sections(racers, "validation Dice", only_default="So few cases prove nothing.")
+    told = section.blocks[0]
+    assert isinstance(told, Sentences)
+    assert told.texts[0] == "So few cases prove nothing."
+    assert told.texts[1].startswith(f"1 training in {len(records)} parts.")
+
+
+def test_where_the_default_cannot_be_trained_another_network_is(tmp_path: Path) -> None:
+    executor = Simulated(lambda job: int(job.folder.name) == 0)
+    search, _ = make(tmp_path, executor, settings_of(tmp_path, **ONLY_DEFAULT))
+    search.run()
+    default, other = search.candidates()
+    assert "gone" in default.ended
+    assert not other.default
+    assert other.seconds > HOUR / 2
+
+
+@pytest.mark.parametrize(
+    ("machine", "cores", "compared", "tested"),
+    [
+        ({"workers": 3, "threads": 2}, 8, 6, 3),
+        ({"workers": 3, "threads": 2}, 4, 4, 2),
+        ({"workers": 3, "threads": 2}, 1, 2, 2),
+        ({"workers": 1, "threads": 4}, 8, 4, 4),
+        ({"workers": 64}, 64, 32, 32),
+        ({"workers": 3, "threads": 2, "executor": "ray", "ray_address": "auto"}, 8, 2, 2),
+    ],
+)
+def test_finalists_are_compared_and_tested_with_the_threads_of_all_workers(
+    machine: dict[str, Any],
+    cores: int,
+    compared: int,
+    tested: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("netwright.searches.race_view.available_cores", lambda: cores)
+    settings = settings_of(tmp_path, training=CPU, machine=machine)
+    assert threads_at_end(settings) == compared
+    assert threads_at_end(settings, at_once=2) == tested
 
 
 class KilledError(Exception):

@@ -12,13 +12,8 @@ import optuna
 from netwright.api.sharing import keep_in_step
 from netwright.comparison.contestants import SEARCHED
 from netwright.comparison.default_alone import ALONE, compare_default_alone
-from netwright.comparison.finish import (
-    ENSEMBLE,
-    Finish,
-    choosing_seconds,
-    keep_network,
-    seconds_to_finish,
-)
+from netwright.comparison.finish import ENSEMBLE, Finish, keep_network
+from netwright.comparison.seconds_at_end import choosing_seconds, seconds_to_finish
 from netwright.errors import RunError, SettingsError
 from netwright.execution.base import Executor
 from netwright.files import read_json, remove_partial, write_json, write_text

@@ -53,6 +53,8 @@ def status_lines(status: RunStatus, columns: int = 80) -> list[str]:
         )
     if status.race is not None and status.race.default_reward is not None:
         lines.append(_default(status.race))
+    if status.race is not None and status.race.only_default:
+        lines.append(f"note   {status.race.only_default}")
     if status.phase == "searching" and status.running:
         lines.append("now    " + "   ".join(_running(t) for t in status.running))
     lines += [f"{'by' if number == 0 else '':6} {driver}" for number, driver in enumerate(status.drivers)]

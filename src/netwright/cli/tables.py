@@ -192,7 +192,10 @@ def _candidate_lines(plan: Plan) -> Iterator[str]:
     """The cost of a search that trains one candidate after the other."""
     yield from _measured(plan.measurements)
     if plan.race_hours is not None:
-        yield f"in {plan.race_hours:g} h: trainings that go on until the time is up, then the test of the best"
+        if plan.race_only_default:
+            yield f"in {plan.race_hours:g} h: the default alone is trained until the time is up, then tested"
+        else:
+            yield f"in {plan.race_hours:g} h: trainings that go on until the time is up, then the test of the best"
         if plan.crf_seconds is not None:
             most = formatting.duration(plan.crf_seconds)
             yield f"           up to {most} of it for each network that is tested, to fit its CRF"

@@ -21,7 +21,7 @@ from netwright.comparison.ensemble import (
 from netwright.comparison.finalists import EnsembleJob, composition_of
 from netwright.comparison.mirrored_views import NO_TIME, Viewed, Views, choose_views
 from netwright.comparison.told_choice import told_choice
-from netwright.comparison.tried_finalists import TriedFinalists
+from netwright.comparison.tried_finalists import VIEWED_UNTIL, TriedFinalists
 from netwright.execution import heartbeat
 from netwright.models.store import describe_trained
 from netwright.training.files import WEIGHTS
@@ -112,10 +112,10 @@ class _Choosing:
         Returns what is used, its views, and those of the default, where that is not used and was compared.
         """
         finalists = self._finalists
-        views, default = self._views(chosen.counts), finalists.default()
+        default = finalists.default()
         if default is None or reduced(chosen.counts) == default:
-            return chosen, views, None
-        others = self._views(default)
+            return chosen, self._views(chosen.counts), None
+        views, others = self._views(chosen.counts, VIEWED_UNTIL), self._views(default)
         if any(one["reason"] == NO_TIME for one in (*views.tried, *others.tried)):
             # The one is not judged mirrored where there was no time for the other.
             views, others = self._without(views, chosen.counts), self._without(others, default)
@@ -127,11 +127,12 @@ class _Choosing:
         reason = f"with mirrored views nothing was better than the default beyond chance ({words(gain)})"
         return replace(chosen, counts=default, single=default, reason=reason), others, None
 
-    def _views(self, counts: Counts) -> Views:
+    def _views(self, counts: Counts, until: float = 1.0) -> Views:
+        """The mirrored views of an ensemble that are better, computed by a share of the time."""
         finalists = self._finalists
         known = Viewed(
             finalists.rows(counts),
-            partial(finalists.mirrored_rows, counts),
+            partial(finalists.mirrored_rows, counts, until=until),
             partial(finalists.value, counts),
             partial(finalists.allowed, counts),
         )

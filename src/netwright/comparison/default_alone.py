@@ -15,9 +15,10 @@ from typing import Any
 from netwright.comparison.choose_ensemble import choose_ensemble
 from netwright.comparison.contestants import Entry
 from netwright.comparison.finalists import EnsembleJob, Finalist, with_views
-from netwright.comparison.finish import REPORT_SECONDS, choosing_seconds, test_seconds, with_known
+from netwright.comparison.finish import with_known
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, is_done, results_of, store_result
+from netwright.comparison.seconds_at_end import REPORT_SECONDS, choosing_seconds, test_seconds
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError
 from netwright.execution import heartbeat
@@ -141,13 +142,16 @@ def run_alone(job: AloneJob) -> dict[str, Any]:
     outcome = Outcome.from_dict(run_candidate(candidate))
     if outcome.status != Status.COMPLETE:
         return {"outcome": outcome.to_dict(), "scores": {}}
+    timed_with = candidate.settings.machine.threads  # as the networks of the search
+    if candidate.protocol.threads != timed_with:
+        outcome = replace(outcome, cost=replace(outcome.cost, seconds_per_batch=None))
     finalist = Finalist(ALONE, candidate.folder, candidate.choice, None, 0.0, asdict(outcome.cost))
     choosing = EnsembleJob(
         settings=candidate.settings,
         prepared=candidate.prepared,
         validation=candidate.validation,
         finalists=(finalist,),
-        protocol=replace(candidate.protocol, threads=candidate.settings.machine.threads),
+        protocol=replace(candidate.protocol, threads=timed_with),
         folder=candidate.folder,
         seconds=job.choosing_seconds,
         mirror_axes=TASKS[prepared.task].mirror_axes,
@@ -157,11 +161,17 @@ def run_alone(job: AloneJob) -> dict[str, Any]:
     try:
         choice = choose_ensemble(choosing)
     except RunError:  # then it is tested as it was trained
-        return {"outcome": outcome.to_dict(), **results_of(finished(candidate), job.contestant)}
+        return {"outcome": outcome.to_dict(), **_tested(job.contestant)}
     drop_outputs(candidate.folder)
     outcome = replace(outcome, metrics=choice["metrics"], cost=with_known(outcome.cost, choice["cost"]))
-    results = results_of(finished(candidate), job.contestant)
-    return {"outcome": outcome.to_dict(), **results, "mirror_axes": choice["mirror_axes"]}
+    return {"outcome": outcome.to_dict(), **_tested(job.contestant), "mirror_axes": choice["mirror_axes"]}
+
+
+def _tested(job: ContestantJob) -> dict[str, Any]:
+    from netwright.training.device import threads
+
+    with threads(threads_at_end(job.candidate.settings)):
+        return dict(results_of(finished(job.candidate), job))
 
 
 def _job(

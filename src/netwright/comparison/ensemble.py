@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from netwright.report.statistics import PairedComparison, p_value_of_best, paired_comparison
+from netwright.report.statistics import CHANCE, PairedComparison, p_value_of_best, paired_comparison
 
 Counts = tuple[int, ...]
 """How often each member of a library was taken: its weight in the mean."""
@@ -76,17 +76,8 @@ class Rule:
     patience: int = 2
     bags: int = 0
     folds: int = 5
-    chance: float = 0.05
+    chance: float = CHANCE
     seed: int = 0
-
-
-def fewest_units(chance: float = Rule.chance) -> int:
-    """The fewest cases (or patients) in which a gain can be beyond chance: 2 to the power of -n is small enough.
-
-    >>> fewest_units(0.05)
-    5
-    """
-    return math.ceil(-math.log2(chance))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ significantly better, and is always tested.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -56,16 +55,6 @@ from netwright.training.weights import is_readable, save_weights
 
 ENSEMBLE = "ensemble.json"
 """What was chosen in the end and why: members, mirrored views, gains."""
-LARGEST_SHARE = 0.25
-"""The largest share of the hours that is planned for the end of the run, without fitting CRFs."""
-TESTED = 2
-"""How many networks are tested at most: what was chosen, and the default."""
-CHOOSING_SHARE = 0.03
-"""The share of the hours in which the finalists are compared on the validation cases."""
-REPORT_SECONDS = 15.0
-"""About how long the report takes."""
-TEST_FACTOR = 4.0
-"""How many times as long a case takes in the test as in the validation, because it is also read and drawn."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +63,13 @@ class FinishJob:
 
     Args:
         test: how it is tested.
+        threads: with which it is tested.
         source: the trial's folder; None: the network is in its own folder already.
         mirror_axes: the spatial axes along which views are mirrored, of a network from a trial.
     """
 
     test: ContestantJob
+    threads: int
     source: Path | None = None
     mirror_axes: tuple[int, ...] = ()
 
@@ -153,10 +144,11 @@ class Finish:
     ) -> None:
         for name in (SEARCHED, DEFAULT):  # of an earlier end, before the run got more hours
             (self._folder.contestant(name) / RESULT).unlink(missing_ok=True)
+        threads = threads_at_end(self._settings, at_once=len(entries))
         jobs = [
             Job(
                 run_finalist,
-                partial(self._testing, entry, candidate, choice),
+                partial(self._testing, entry, candidate, choice, threads),
                 key=(entry, candidate),
                 log=self._folder.contestant(entry.name) / LOG,
             )
@@ -282,8 +274,17 @@ class Finish:
         return entries
 
     def _testing(
-        self, entry: Entry, candidate: TrainedCandidate, choice: dict[str, Any], device: str
+        self, entry: Entry, candidate: TrainedCandidate, choice: dict[str, Any], threads: int, device: str
     ) -> FinishJob:
+        """The test of a network.
+
+        Args:
+            entry: the network.
+            candidate: of which it is, or one of its members.
+            choice: what was chosen.
+            threads: with which it is tested.
+            device: where it is tested.
+        """
         settings = self._settings
         protocol = protocol_of(settings, self._space, entry.choice)
         job = candidate_job(
@@ -297,9 +298,9 @@ class Finish:
         )
         test = ContestantJob(job, self._cases, searched=entry.name == SEARCHED)
         if test.searched:
-            return FinishJob(test)
+            return FinishJob(test, threads)
         latest = next(part for part in reversed(candidate.complete) if self._is_readable(part))
-        return FinishJob(test, self._folder.trial(latest.number), _default_axes(choice))
+        return FinishJob(test, threads, self._folder.trial(latest.number), _default_axes(choice))
 
 
 def _default_axes(choice: Mapping[str, Any]) -> tuple[int, ...]:
@@ -315,6 +316,8 @@ def with_known(cost: Cost, known: Mapping[str, Any]) -> Cost:
 
 def run_finalist(job: FinishJob) -> dict[str, Any]:
     """Tests a network, in a worker, from its folder or after it was copied there. Returns what `results_of` does."""
+    from netwright.training.device import threads
+
     candidate = job.test.candidate
     with heartbeat.watched(candidate.settings.machine.hang_seconds):
         prepared = open_prepared_once(candidate.prepared)
@@ -327,7 +330,8 @@ def run_finalist(job: FinishJob) -> dict[str, Any]:
                 candidate.choice,
                 job.mirror_axes,
             )
-    return results_of(finished(candidate), job.test)
+    with threads(job.threads):
+        return results_of(finished(candidate), job.test)
 
 
 def keep_network(
@@ -359,39 +363,3 @@ def keep_network(
     if mirror_axes:
         task = TASKS[prepared.task].problem(prepared, settings).task
         save_weights(network_of(used, mirror_axes, settings, task), folder / WEIGHTS)
-
-
-def choosing_seconds(settings: RunSettings) -> float:
-    """The time in which the finalists are compared, in s."""
-    return CHOOSING_SHARE * 3600.0 * (settings.budget.hours or 0.0)
-
-
-def crf_seconds(settings: RunSettings) -> float:
-    """How long it may take to fit a CRF to the networks that are tested, in s of wall time; 0 where none is fitted."""
-    return math.ceil(TESTED / settings.machine.workers) * (settings.postprocessing.most_seconds or 0.0)
-
-
-def test_seconds(validation_seconds: float, validation: int, test: int) -> float:
-    """About how long one network is tested, in s.
-
-    Args:
-        validation_seconds: of a validation of the default, in s.
-        validation: the number of its cases.
-        test: the number of test cases.
-    """
-    return TEST_FACTOR * validation_seconds * test / max(1, validation)
-
-
-def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:
-    """About how long the choice, the tests and the report take, in s of wall time.
-
-    Args:
-        settings: of the run.
-        validation_seconds: of a validation of the default, in s.
-        validation: the number of its cases.
-        test: the number of test cases.
-    """
-    turns = math.ceil(TESTED / settings.machine.workers)
-    tests = turns * test_seconds(validation_seconds, validation, test)
-    whole = choosing_seconds(settings) + REPORT_SECONDS + tests
-    return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0)) + crf_seconds(settings)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 OUTPUTS_UNTIL, SELECTED_UNTIL = 0.6, 0.8
 """The share of the time after which no more outputs of members are computed, and that after which the ensemble must be
 selected. The rest is for mirrored views and writing."""
+VIEWED_UNTIL = 0.9
+"""The share of the time for the mirrored views of what was selected, where the default's come after them."""
 
 FEWEST_STEPS, SCORED_A_STEP = 4, 3.0
 """There must be time for this many steps of the selection before another network is tried; and the most ensembles that
@@ -105,29 +107,16 @@ class TriedFinalists:
                     raise
                 keep_trace(self._job.folder / LOG, error)
                 self.left_out.append({"name": finalist.name, "reason": f"{type(error).__name__}: {error}"})
-            if self._are_enough(time.perf_counter() - begun):
+            took = time.perf_counter() - begun
+            if self.tried and self.left(OUTPUTS_UNTIL) < took:
                 break
         if not self.tried:
             reasons = "; ".join(f"{one['name']}: {one['reason']}" for one in self.left_out)
             raise RunError(f"No finalist of the search can be used ({reasons or 'there is none'}).")
         known = {one.finalist.name for one in self.tried} | {one["name"] for one in self.left_out}
         self.left_out += [
-            {"name": one.name, "reason": "only the best one was wanted" if self._job.single else "no time"}
-            for one in self._job.finalists
-            if one.name not in known
+            {"name": one.name, "reason": "no time"} for one in self._job.finalists if one.name not in known
         ]
-
-    def _are_enough(self, took: float) -> bool:
-        """Whether no more finalists are tried, because there is no time, or because only a single network is wanted.
-
-        Args:
-            took: how long the last one took, in s.
-        """
-        waiting = len(self.tried) < 2 and any(one.default for one in self._job.finalists)
-        tried_default = any(one.finalist.default for one in self.tried)
-        if self._job.single and self.tried and (tried_default or not waiting):
-            return True
-        return bool(self.tried) and self.left(OUTPUTS_UNTIL) < took
 
     def _try_one(self, finalist: Finalist) -> Tried:
         job, cases = self._job, self._job.validation
@@ -214,8 +203,14 @@ class TriedFinalists:
             heartbeat.beat()
         return self._rows[counts]
 
-    def mirrored_rows(self, counts: Counts, axes: tuple[int, ...]) -> Rows | None:
-        """The scores of an ensemble with mirrored views; None where there is no time for them."""
+    def mirrored_rows(self, counts: Counts, axes: tuple[int, ...], *, until: float = 1.0) -> Rows | None:
+        """The scores of an ensemble with mirrored views; None where there is no time for them.
+
+        Args:
+            counts: how often each of them is taken.
+            axes: along which views are mirrored.
+            until: the share of the time by which they must be computed.
+        """
         network = self.network(counts, axes)
         cases, begun = self._job.validation, time.perf_counter()
         outputs = self.problem.outputs(network, cases, self._protocol, self.device)
@@ -224,7 +219,7 @@ class TriedFinalists:
             for number, output in enumerate(outputs, 1):
                 yield output  # which may be computed now
                 taken = time.perf_counter() - begun
-                if taken / number * (len(cases) - number) > self.left(1.0):
+                if taken / number * (len(cases) - number) > self.left(until):
                     raise OutOfTimeError("no time")
 
         try:
@@ -233,7 +228,13 @@ class TriedFinalists:
             return None
 
     def value(self, counts: Counts, rows: Rows, views: int = 1) -> float:
-        """What is maximised: the objective of an ensemble, from its scores and its cost; NaN if undefined."""
+        """What is maximised: the objective of an ensemble; NaN if undefined.
+
+        Args:
+            counts: how often each of them is taken, for its cost.
+            rows: its scores, of some or all cases.
+            views: of each image, mirrored ones among them.
+        """
         reward = self._job.settings.objective.reward(
             self.problem.metrics(rows), self.cost(counts, views), epochs=1
         )

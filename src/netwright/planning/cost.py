@@ -61,6 +61,7 @@ class Plan:
         exploration: trials that the strategy draws at random before it uses what it learned; None: there are none.
         race_hours: of a search whose trainings go on until its time is up; None: each candidate is trained once.
         race_compares: whether the default is then trained alone for as long.
+        race_only_default: whether nothing but the default is trained.
         test_cases: how many there are.
         parts: which parts are not drawn by chance, in words; empty: all are drawn.
         prepared: the sizes of the prepared volumes; None: pictures, or slices of volumes.
@@ -89,6 +90,7 @@ class Plan:
     exploration: int | None = None
     race_hours: float | None = None
     race_compares: bool = False
+    race_only_default: bool = False
     test_cases: int = 0
     parts: str = ""
     prepared: PreparedSizes | None = None
@@ -183,6 +185,7 @@ def make_plan(
         exploration=exploration_episodes(settings),
         race_hours=None if settings.race is None else settings.budget.hours,
         race_compares=settings.race is not None and settings.race.compare == "full",
+        race_only_default=settings.race is not None and settings.race.only_default,
         started_from=() if settings.start_from is None else settings.start_from.told,
     )
 

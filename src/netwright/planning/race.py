@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from dataclasses import replace
 
-from netwright.comparison.ensemble import fewest_units
-from netwright.comparison.finish import crf_seconds
+from netwright.comparison.seconds_at_end import crf_seconds
 from netwright.data.open import split_any
-from netwright.data.splits import Splits
 from netwright.errors import SettingsError, SettingsWarning
 from netwright.objective import COSTS, read_limit
 from netwright.planning.context import Context
 from netwright.planning.draft import Draft
+from netwright.report.statistics import fewest_units
+from netwright.runs.only_default import units_among, units_of, unproven
+from netwright.searches.components import problem_of
 from netwright.searches.race import RULES
 from netwright.spec import entry_of
+from netwright.strategies.makers import START
 
 UNUSED = ("verdict.hours", "verdict.epochs", "verdict.references", "verdict.random_choices", "verdict.rival")
 """Settings of a final comparison, which such a search does not have."""
@@ -71,6 +73,12 @@ def require_race(draft: Draft, _: Context) -> None:
             f"The limit {metrics[0]!r} is on a metric, which a training that goes on may still reach. Limit one of "
             f"{', '.join(COSTS)}, or name {ONCE}."
         )
+    asked = "race.only_default" in draft.user_set and draft.race.only_default
+    if asked and not _begins_with_default(draft):
+        raise SettingsError(
+            f"race.only_default is set, but the strategy {draft.strategy.name} does not begin with the default: "
+            f"expected strategy.first={START}. Set it, or leave race.only_default out."
+        )
     unused = [n for n in UNUSED if n in draft.user_set and getattr(draft.verdict, n.partition(".")[2])]
     if unused:
         raise SettingsError(
@@ -79,32 +87,44 @@ def require_race(draft: Draft, _: Context) -> None:
         )
 
 
-def warn_of_few_cases(draft: Draft, context: Context) -> None:
-    """Warn where there are too few validation cases for anything to be better than the default beyond chance.
+def choose_only_default(draft: Draft, context: Context) -> None:
+    """Give all the hours to the default where too few validation cases could show that anything is better.
+
+    Others run beside it where the user says how many candidates there are (``budget.trials``), and where there are
+    limits, which the default may break.
 
     Warns:
-        SettingsWarning: there are.
+        SettingsWarning: nothing can be better than the default beyond chance.
     """
-    if draft.race is None or not draft.objective.plain:  # where costs are weighed, the better choice is taken
+    if draft.race is None:
         return
-    validation, fewest = _units(context.splits, context.splits.validation), fewest_units()
-    if validation >= fewest:
+    told = unproven(context.splits) if _falls_back(draft) else ""
+    only = bool(told) and draft.budget.trials is None and not draft.objective.limits
+    draft.choose({"race.only_default": only})
+    if not told:
         return
-    units = "patients" if context.splits.groups else "cases"
-    those = units.removesuffix("s") if validation == 1 else units
     limited = ", if it keeps the limits" if draft.objective.limits else ""
-    larger = _larger_share(draft, context, fewest)
+    so = "all the hours go to the default" if draft.race.only_default else f"you get the default{limited}"
+    anyway = " To search all the same, set race.only_default=false." * draft.race.only_default
+    fewest, units = fewest_units(), units_of(context.splits)
     warnings.warn(
-        f"With {validation} validation {those} no network can be better than the default beyond chance, so you get the "
-        f"default{limited}. Expected at least {fewest}: label more {units}{larger}.",
+        f"{told[0].upper()}{told[1:]}, so {so}. Expected at least {fewest}: label more {units}"
+        f"{_larger_share(draft, context, fewest)}.{anyway}",
         SettingsWarning,
         stacklevel=4,
     )
 
 
-def _units(splits: Splits, names: Sequence[str]) -> int:
-    """How many of some cases are independent: a patient's count once."""
-    return len({splits.groups.get(name, name) for name in names})
+def _falls_back(draft: Draft) -> bool:
+    """Whether the default is in the race, and used unless something is better beyond chance.
+
+    Where costs are weighed, the better choice is taken.
+    """
+    return draft.objective.plain and _begins_with_default(draft)
+
+
+def _begins_with_default(draft: Draft) -> bool:
+    return draft.strategy.options.get("first") == START
 
 
 def _larger_share(draft: Draft, context: Context, fewest: int) -> str:
@@ -116,9 +136,9 @@ def _larger_share(draft: Draft, context: Context, fewest: int) -> str:
         if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             continue
         splits = split_any(context.prepared, draft.seed, shares, context.given)
-        if _units(splits, splits.training) < fewest:
+        if units_among(splits, splits.training) < fewest:
             break
-        if _units(splits, splits.validation) >= fewest:
+        if not unproven(splits):
             return f", or give validation a larger share (--set split=[{','.join(f'{s:g}' for s in shares)}])"
     return ""
 
@@ -156,11 +176,25 @@ def choose_first_part(draft: Draft, context: Context) -> None:
         return
     measured = max(EPOCHS_A_PART * context.epoch_seconds, SHORTEST_PART_SECONDS)
     first, validation = min(measured, longest), context.validation_seconds or 0.0
-    changes = {"race.first_seconds": round(first, 1), "race.validation_seconds": round(validation, 2)}
+    whole = validation * _times_as_long_if_whole(draft, context)
+    changes = {"race.first_seconds": round(first, 1), "race.validation_seconds": round(whole, 2)}
     if context.flops is not None and validation > 0:
         larger = max(MARGIN, VALIDATION_SHARE * first / validation)
         changes["race.most_flops"] = float(f"{larger * context.flops:.3g}")
     draft.choose(changes)
+
+
+def _times_as_long_if_whole(draft: Draft, context: Context) -> float:
+    """How many times as long whole validation cases take as what networks are judged by in the race.
+
+    Large volumes are judged by a few patches until the choice at the end and the test.
+    """
+    problem, of_one_image = problem_of(draft, context.prepared), replace(draft.training, batch_size=1)
+    images, whole = (
+        problem.validation_batches(context.cases[1], one)
+        for one in (of_one_image, of_one_image.validating_whole)
+    )
+    return max(1.0, whole / max(1, images))
 
 
 def count_planning(draft: Draft, context: Context) -> None:

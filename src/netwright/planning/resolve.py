@@ -46,9 +46,9 @@ from netwright.planning.patches import choose_patches
 from netwright.planning.race import (
     choose_crf_minutes,
     choose_first_part,
+    choose_only_default,
     count_planning,
     require_race,
-    warn_of_few_cases,
 )
 from netwright.planning.recipe import choose_space, read_without_classes, require_recipe
 from netwright.planning.slices import choose_slices, choose_slices_of_masks
@@ -207,7 +207,7 @@ STEPS: dict[Chapter, tuple[tuple[str, Step], ...]] = {
         ("training, validation and test cases", split_dataset),
         ("what another run has found is taken over", take_over),
         ("labels of the objective can be validated", require_validation_labels),
-        ("there are validation cases enough to tell a difference", warn_of_few_cases),
+        ("all hours to the default where cases are too few to tell a difference", choose_only_default),
         (
             "a one-shot search can take its first step",
             lambda draft, at: require_searchable(draft, at.task, len(at.splits.training)),

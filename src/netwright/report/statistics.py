@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -16,6 +17,9 @@ SIGN_PATTERNS = 50_000
 """The number of random sign patterns beyond `EXACT_LIMIT`. The error of a p-value of 0.05 is then about 0.001."""
 
 CHUNK_ELEMENTS = 4_000_000
+
+CHANCE = 0.05
+"""The largest one-sided p-value of what counts as better when a search chooses its network."""
 
 FEW_VALUES = 8
 """A sample with at most this many different values (right or wrong, 1 or 0) is resampled by their counts."""
@@ -199,6 +203,15 @@ def paired_comparison(
     p_value = _sign_flip_p_value(differences, np.random.default_rng(seed))
     seeds = max((len(means) for means in trainings), default=1)
     return PairedComparison(float(differences.mean()), low, high, p_value, int(differences.size), seeds)
+
+
+def fewest_units(chance: float = CHANCE) -> int:
+    """The fewest cases (or patients) in which a gain can be beyond chance: 2 to the power of -n is small enough.
+
+    >>> fewest_units(0.05)
+    5
+    """
+    return math.ceil(-math.log2(chance))
 
 
 def p_value_of_best(differences: NDArray[np.float64], seed: int = 0) -> float:

@@ -154,6 +154,7 @@ class RaceStatus:
         best_seconds: how long it was trained in all.
         default_reward: what the space's starting choice has reached; None: it has no score yet.
         default_seconds: how long that was trained in all.
+        only_default: why nothing but that is trained, and what to do about it, in words; empty: others are, too.
     """
 
     begun: int
@@ -162,6 +163,7 @@ class RaceStatus:
     best_seconds: float
     default_reward: float | None
     default_seconds: float
+    only_default: str = ""
 
 
 def race_status(records: Iterable[TrialRecord]) -> RaceStatus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from netwright.objective import ObjectiveSettings
 from netwright.runs.candidates import RaceStatus
 from netwright.runs.folder import RunFolder
 from netwright.runs.marks import COMPARING, FINISHED, has_mark
+from netwright.runs.only_default import why_only_default
 from netwright.runs.results import RESULT
 from netwright.runs.storage import drivers_elsewhere, finished_elsewhere, reopened_elsewhere
 from netwright.runs.summary import SearchSummary, read_summary, summary_of
@@ -108,13 +109,18 @@ class RunStatus:
         return asdict(self)
 
     @property
+    def _most_trials(self) -> int | None:
+        """The trials with which the search ends. Trainings that go on share all of the time, however few they are."""
+        return None if self.race is not None else self.budget_trials
+
+    @property
     def done(self) -> float:
         """The share of the search's budget that is spent, 0 to 1. It is 1 once the search has ended, spent or not."""
         if self.phase in ("comparing", "finished"):
             return 1.0
         parts = [0.0 if self.shared is None else self.shared.progress]
-        if self.budget_trials:
-            parts.append(self.counted / self.budget_trials)
+        if self._most_trials:
+            parts.append(self.counted / self._most_trials)
         if self.budget_seconds:
             parts.append(self.seconds / self.budget_seconds)
         return min(1.0, max(parts))
@@ -125,8 +131,8 @@ class RunStatus:
         estimates = []
         if self.shared is not None and self.shared.progress and self.seconds:
             estimates.append(self.seconds / self.shared.progress * (1.0 - self.shared.progress))
-        if self.budget_trials and self.counted and self.seconds:
-            estimates.append(self.seconds / self.counted * max(0, self.budget_trials - self.counted))
+        if self._most_trials and self.counted and self.seconds:
+            estimates.append(self.seconds / self.counted * max(0, self._most_trials - self.counted))
         if self.budget_seconds:
             estimates.append(max(0.0, self.budget_seconds - self.seconds))
         return min(estimates, default=None)
@@ -183,6 +189,8 @@ def _status(
     """
     describe = describer(settings)
     best, race = summary.best, summary.race
+    if race is not None:
+        race = replace(race, only_default=why_only_default(folder, settings))
     counts, distinct = summary.counts, settings.budget.count == "distinct"
     ended = counts["total"] - counts[RUNNING]
     phase = _phase(folder, drivers, finished=finished, goes_on=goes_on)

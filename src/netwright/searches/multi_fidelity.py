@@ -35,7 +35,7 @@ from netwright.searches.components import protocol_of, reward_of, within_limits
 from netwright.searches.jobs import CandidateJob, candidate_job, run_candidate
 from netwright.searches.others import train_beside_others
 from netwright.searches.race import Begin, GoOn, Race, best_waiting
-from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials
+from netwright.searches.race_trials import GONE, UNTIL, Look, RaceTrials, timed_as_others
 from netwright.searches.race_view import joins_of, rule_of, view_of
 from netwright.settings import RunSettings
 from netwright.spaces.base import Space
@@ -276,6 +276,8 @@ class MultiFidelitySearch:
 
     def _may_begin(self, known: tuple[TrainedCandidate, ...]) -> bool:
         most = self._settings.budget.trials
+        if self._race.only_default:  # another one begins where that could not be trained
+            most = 1 + sum(bool(candidate.ended) and candidate.latest is None for candidate in known)
         return self._repeats < REPEATS and (most is None or len(known) < most)
 
     def _begin(self, trial: optuna.Trial, seconds: float, look: Look) -> _Part | _Again:
@@ -367,6 +369,8 @@ class MultiFidelitySearch:
         outcome = (
             Outcome.of_failure(done.failure) if done.failure is not None else Outcome.from_dict(done.result)
         )
+        if part.joined:
+            outcome = timed_as_others(outcome, self._trials.cost(part.trial.user_attrs.get(CONTINUES)))
         outcome = within_limits(outcome, self._settings.objective)
         reward = reward_of(outcome, self._settings.objective)
         stored = self._trials.settle(

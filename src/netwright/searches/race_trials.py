@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -218,6 +218,18 @@ class RaceTrials:
         with contextlib.suppress(StopIteration):
             return next(outcomes).cost
         return None
+
+
+def timed_as_others(outcome: Outcome, before: Cost | None) -> Outcome:
+    """An outcome of a part with the threads of several workers, with the time of a batch that other candidates have.
+
+    Args:
+        outcome: of the part.
+        before: the cost that the parts before it have measured; None: there are none.
+    """
+    if before is None or before.seconds_per_batch is None:
+        return outcome
+    return replace(outcome, cost=replace(outcome.cost, seconds_per_batch=before.seconds_per_batch))
 
 
 def await_others(study: optuna.Study, driver: Driver) -> None:

@@ -16,7 +16,8 @@ MOST_THREADS = 8
 """About so many threads are joined for one training. Two were measured, which are 1.75 times as fast as one; that more
 than eight gain little on volumes of usual sizes is an estimate."""
 MOST_THREADS_AT_END = 32
-"""No more threads compare the finalists: each takes memory of one worker's share, at least 8 MB for its stack."""
+"""A finalist is compared and tested with no more threads: each takes memory of one worker's share, at least 8 MB for
+its stack."""
 
 
 def rule_of(settings: RunSettings) -> Rule:
@@ -84,11 +85,16 @@ def joins_of(settings: RunSettings) -> int:
     return machine.workers // places
 
 
-def threads_at_end(settings: RunSettings) -> int:
-    """The threads with which finalists are compared: those of all workers of this machine, which are idle by then.
+def threads_at_end(settings: RunSettings, at_once: int = 1) -> int:
+    """The threads with which finalists are compared and tested: those of all workers of this machine, idle by then.
 
     Where this process may use fewer cores now than the run had at its begin, as in a smaller job of a cluster, they are
     as many as these cores, but at least those of one worker.
+
+    Args:
+        settings: of the run.
+        at_once: how many jobs share them, if there are as many workers.
     """
     machine = settings.machine
-    return max(machine.threads, min(machine.whole_threads, available_cores(), MOST_THREADS_AT_END))
+    each = min(machine.whole_threads, available_cores()) // min(at_once, machine.workers)
+    return max(machine.threads, min(each, MOST_THREADS_AT_END))

@@ -36,10 +36,17 @@ class RaceSettings(BaseModel):
         description="`full`: afterwards train the default alone for as long as the hours were, to see what the search "
         "was worth; it takes as long again; `--compare`",
     )
+    only_default: bool = Field(
+        default=False,
+        description="whether all the hours go to the default, and no other network is trained. By default where there "
+        "are too few validation cases (or patients) for any to be better beyond chance, unless `budget.trials` or "
+        "`objective.limits` is set",
+    )
     validation_seconds: float = Field(
         default=10.0,
         ge=0,
-        description="what a validation of the starting network takes; measured. The time for the test follows from it",
+        description="what a validation of the starting network takes, on whole volumes; measured. The time for the "
+        "choice and the test at the end follows from it",
     )
     most_flops: float | None = Field(
         default=None,

@@ -18,10 +18,13 @@ from netwright.errors import RunError, SettingsError, StorageError
 from netwright.report.collect.compared_page import write_compared
 from netwright.report.collect.nnunet_summary import read_summary
 from netwright.report.collect.runs import compare_runs
+from netwright.report.collect.searches import key_of
 from netwright.report.compared import ComparedRow, Spread
 from netwright.report.draw.compared import device_words
 from netwright.report.draw.compared_figures import bars_over_setting, boxes_of_runs, courses_of_runs, places
 from netwright.runs.folder import RunFolder
+from netwright.settings import RunSettings
+from simulated_race import settings_of
 
 Copy = Callable[..., RunFolder]
 CASES = [f"case_{number:02d}" for number in range(12)]
@@ -145,6 +148,16 @@ def test_a_setting_that_differs_makes_another_search(copy: Copy, change: dict[st
     assert [len(row.runs) for row in found.rows if not np.isnan(row.search_seconds.mean)] == [1, 1]
     titles = [row.title for row in found.rows]
     assert len(set(titles)) == len(titles)
+
+
+def test_what_a_race_measures_of_the_machine_makes_no_other_search(tmp_path: Path) -> None:
+    def race(**more: object) -> RunSettings:
+        return settings_of(tmp_path, race={"first_seconds": 30, **more})
+
+    measured = race(first_seconds=12.5, validation_seconds=0.07, most_flops=2e9, used_seconds=8.1)
+    assert key_of(race()) == key_of(measured)
+    for other in (race(rule="freeze-thaw"), race(single=True), race(only_default=True)):
+        assert key_of(race()) != key_of(other)
 
 
 def test_runs_of_other_data_or_without_results_are_told(copy: Copy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,12 +145,24 @@ def test_scores_are_the_dice_over_the_patches_of_large_volumes_and_over_all_of_o
     np.testing.assert_array_equal(ended, whole)
 
 
-@pytest.mark.parametrize(("most", "expected"), [(None, 2), (6, 5), (500, 2)])
-def test_the_planned_passes_count_patches(most: int | None, expected: int) -> None:
-    """Four cases in batches of three, or two of them and twice six patches in batches of three."""
-    volumes = Volumes([(8, 8, 6), (30, 20, 12), (9, 8, 6), (20, 30, 5)])
+@pytest.mark.parametrize("most", [None, 6, 500])
+def test_the_planned_passes_count_windows_and_patches(most: int | None) -> None:
+    """They are the passes that scores make, here of one image each: of a small volume one, of others their windows."""
+    volumes = Volumes([(8, 8, 6), (30, 20, 12), (9, 8, 6), (20, 30, 5), (5, 8, 3)])
     problem = VolumeProblem(volumes, SegmentationTask(1, ("one", "two"), SIZE))
-    assert problem.validation_batches(range(4), protocol(validation_patches=most)) == expected
+    passes = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal passes
+        passes += 1
+
+    network, one = Nearest(), replace(protocol(validation_patches=most), batch_size=1)
+    network.register_forward_pre_hook(count)
+    problem.scores(network, range(5), one, CPU)
+    assert problem.validation_batches(range(5), one) == passes
+    assert problem.validation_batches([0, 4], protocol(validation_patches=most)) == 1, (
+        "small ones in one batch"
+    )
 
 
 def test_a_network_is_trained_on_patches_of_any_size_and_judged_as_all_others() -> None:

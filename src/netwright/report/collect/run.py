@@ -36,6 +36,7 @@ from netwright.report.sections import Page, Section, render_page
 from netwright.runs.data import RunData
 from netwright.runs.drawings import left_out, space_to_show, study_to_show
 from netwright.runs.folder import RunFolder
+from netwright.runs.only_default import why_only_default
 from netwright.runs.results import winner_folder
 from netwright.runs.trials import TrialRecord, best_of, load_trials, record_of
 from netwright.searches.components import problem_of
@@ -119,7 +120,12 @@ def report_page(
         *search_sections(search, comparison),
         *front_sections(front_to_show(folder, settings, records, space)),
         *(() if path is None else (one_shot_section(path),)),
-        *race_sections(racers_of(folder, settings, records), search.reward_name, chosen),
+        *race_sections(
+            racers_of(folder, settings, records),
+            search.reward_name,
+            chosen,
+            why_only_default(folder, settings),
+        ),
         *strategy_sections(strategy_report(study, best, search.reward_name)),
         *space_sections(
             space, records, used, shown, comparison.searched, 1 if chosen is None else len(chosen.members)

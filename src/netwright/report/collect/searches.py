@@ -18,6 +18,9 @@ _MEASURED = (
     "training.device",
     "training.early",
     "training.threads",
+    "race.first_seconds",
+    "race.validation_seconds",
+    "race.most_flops",
     "race.used_seconds",
 )
 """Settings that are measured on the data or the machine when a run is made."""

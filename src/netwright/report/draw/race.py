@@ -77,7 +77,7 @@ class FinalChoice:
 
 
 def race_sections(
-    racers: Sequence[Racer], reward_name: str, choice: FinalChoice | None = None
+    racers: Sequence[Racer], reward_name: str, choice: FinalChoice | None = None, only_default: str = ""
 ) -> tuple[Section, ...]:
     """The section about the race; none without a candidate.
 
@@ -85,6 +85,7 @@ def race_sections(
         racers: the candidates.
         reward_name: what their score is.
         choice: what was chosen in the end; None: the end has not come yet.
+        only_default: why nothing but the default is trained, in a sentence or two; empty: others are, too.
     """
     if not racers:
         return ()
@@ -99,7 +100,7 @@ def race_sections(
             "towards the end few networks are trained at a time."
         )
     blocks = (
-        Sentences((told,)),
+        Sentences((*[only_default] * bool(only_default), told)),
         Figure("race", curves_figure(racers, reward_name), CURVES_CAPTION),
         Figure("parts", parts_figure(racers), PARTS_CAPTION),
         _table(racers, reward_name),

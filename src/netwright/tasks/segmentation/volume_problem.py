@@ -16,7 +16,7 @@ from netwright.data.loading.patches import Patches
 from netwright.data.volumes.slabs import Slabs
 from netwright.means import mean_scores
 from netwright.tasks.segmentation.network_task import SegmentationTask
-from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place
+from netwright.tasks.segmentation.patch_validation import patch_dice, patches_in_place, sliding_windows
 from netwright.tasks.segmentation.validation import dice_of, validation_dice
 from netwright.training.config import TrainingProtocol
 from netwright.training.inference import InferenceSettings, predict_volume
@@ -61,10 +61,13 @@ class VolumeProblem:
         return loss_of(protocol, self.task, weights.to(device))
 
     def validation_batches(self, cases: Sequence[int], protocol: TrainingProtocol) -> int:
-        """As many as batches of volumes, and of the patches of volumes that are not computed whole."""
-        counts = [len(self._patches(case, protocol)) for case in cases]
-        batches = math.ceil(counts.count(0) / protocol.batch_size)
-        return batches + sum(math.ceil(count / protocol.batch_size) for count in counts)
+        """As many as batches of small volumes, and of the windows or patches of each of the others."""
+        counts = [
+            len(self._patches(case, protocol)) or sliding_windows(self._prepared.shape(case), self.task.size)
+            for case in cases
+        ]
+        batches = math.ceil(counts.count(1) / protocol.batch_size)
+        return batches + sum(math.ceil(count / protocol.batch_size) for count in counts if count > 1)
 
     def scores(
         self, network: nn.Module, cases: Sequence[int], protocol: TrainingProtocol, device: torch.device
