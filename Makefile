@@ -10,10 +10,8 @@ DEMO ?= demo
 # where a package has templates of code, which are no Python.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib
-# Processes of tests.
-PROCESSES ?= 2
 # A process of tests that dies ends the run: xdist 3.8 would give its tests to another one, and may wait for ever.
-PARALLEL := --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # COVERAGE=1 prints how many lines were run, which takes longer.
 MEASURED := $(if $(COVERAGE),--cov --cov-report=term)
