@@ -8,10 +8,10 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# From a copy, so that nothing of an earlier build gets in, and nothing is left in the working tree.
+# From a copy, so that nothing of an earlier build gets in, and nothing is left in the working tree; and without the files
+# that a test beside this one may be compiling.
 mkdir "$work/source"
-cp -r pyproject.toml README.md LICENSE src "$work/source"
-rm -rf "$work"/source/src/*.egg-info
+tar --exclude=__pycache__ --exclude='*.egg-info' -cf - pyproject.toml README.md LICENSE src | tar -xf - -C "$work/source"
 "$venv/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$work/dist" "$work/source"
 ls "$work"/dist/netwright-*.whl
 
