@@ -20,10 +20,12 @@ from answering import Answering, trained
 from disk import commit_at_once
 from netwright.api import create_run
 from netwright.api.changed_space import change_space
+from netwright.api.race import end_race, extend, keep_best
 from netwright.comparison.finish import ENSEMBLE
 from netwright.errors import NetwrightError, RunError, SettingsError
 from netwright.files import write_json
-from netwright.models.store import describe_trained, load_trained
+from netwright.logs.follow import following
+from netwright.models.store import ARCHITECTURE, describe_trained, load_trained
 from netwright.planning.changed_space import require_changeable
 from netwright.planning.fitting_trials import SAMPLE, ChangedSpace
 from netwright.planning.user_settings import UserSettings
@@ -34,6 +36,7 @@ from netwright.runs.folder import RunFolder
 from netwright.runs.left_out import left_out
 from netwright.runs.marks import COMPARING, FINISHED, has_mark, write_mark
 from netwright.runs.place import place_of
+from netwright.runs.results import RESULT, read_results
 from netwright.runs.status import read_status
 from netwright.runs.storage import driving
 from netwright.runs.trials import TrialRecord, best_of, load_trials, network_key, record_of
@@ -271,7 +274,8 @@ def test_a_race_is_not_changed_without_its_default_or_time(race: RunFolder) -> N
     assert len(records(race)) > trials
 
 
-def test_the_end_of_a_race_is_of_the_space_before(race: RunFolder) -> None:
+def ended(race: RunFolder) -> None:
+    """Leaves what the end of a race leaves: a mark, what was chosen, and the results of the test."""
     entries = {"entries": ["searched", "default"], "share_seconds": None}
     write_mark(race, COMPARING, {"trial": 0, "hours": 0.0, "epochs": None, **entries})
     chosen = {"name": "0", "weight": 1.0, "alone": 0.5, "without": None}
@@ -279,10 +283,61 @@ def test_the_end_of_a_race_is_of_the_space_before(race: RunFolder) -> None:
         race.root / ENSEMBLE,
         {"members": [chosen], "mirror_axes": [], "selection": {"reason": "the best"}, "reward": 0.5},
     )
+    race.winner.mkdir()
+    write_json(race.winner / RESULT, {"name": "searched", "scores": {"a": {"ball": 0.5}}})
     assert final_choice_of(race) is not None
+    assert len(read_results(race)) == 1
+
+
+def test_the_end_of_a_race_is_of_the_space_before(race: RunFolder) -> None:
+    ended(race)
     assert change_space(race.root, NARROWER, hours=0.5).tested
     assert final_choice_of(race) is None
+    assert read_results(race) == []
     assert read_status(race).comparison is None
+
+
+def test_more_hours_do_not_bring_the_end_of_the_space_before_back(race: RunFolder) -> None:
+    ended(race)
+    change_space(race.root, NARROWER, hours=0.5)
+    extend(race, compare="full")
+    assert final_choice_of(race) is None
+    assert read_results(race) == []
+    settings = race.settings()
+    keep_best(race, settings, open_run_data(race, settings))
+    assert (race.winner / ARCHITECTURE).exists(), "the best network of the changed space is kept"
+
+
+def test_more_hours_keep_the_end_of_the_same_space(race: RunFolder) -> None:
+    ended(race)
+    extend(race, compare="full")
+    assert final_choice_of(race) is not None
+    assert len(read_results(race)) == 1
+
+
+class Stopped:
+    """An executor that is stopped at its first job."""
+
+    def submit(self, function: Callable[..., Any], argument: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_while_the_end_is_chosen_there_is_none_of_the_space_before(race: RunFolder) -> None:
+    ended(race)
+    change_space(race.root, NARROWER, hours=0.5)
+    settings = race.settings()
+    with (
+        driving(race) as driver,
+        following(race.root, settings.log) as follower,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        end_race(race, settings, open_run_data(race, settings), Stopped(), follower, None, driver)
+    assert has_mark(race, COMPARING)
+    assert final_choice_of(race) is None
+    assert read_results(race) == []
 
 
 def test_weights_and_checkpoints_of_trials_that_are_left_out_stay(run: RunFolder) -> None:

@@ -112,8 +112,7 @@ def end_race(
     )
     comparing = {"trial": best.latest.number, "hours": 0.0, "share_seconds": None, "epochs": None}
     more = [ALONE] * (settings.race is not None and settings.race.compare == "full")
-    if is_of_earlier_study(folder, COMPARING):
-        forget_results(folder)
+    _forget_end_of_earlier_study(folder)
     write_mark(folder, COMPARING, {**comparing, "entries": [SEARCHED, DEFAULT, *more]})
     openings = openings_file(folder)
     earlier = read_json(openings) if openings.exists() else []
@@ -179,9 +178,17 @@ def extend(folder: RunFolder, hours: float | None = None, compare: str | None = 
             _require_a_training(folder, settings, hours)
         changed = folder.changed_settings(changes)
         reopen(folder, changed)
+        _forget_end_of_earlier_study(folder)
         for name in (FINISHED, COMPARING):
             (folder.root / name).unlink(missing_ok=True)
         write_text(folder.settings_file, changed)
+
+
+def _forget_end_of_earlier_study(folder: RunFolder) -> None:
+    """Removes what the end of the race left before its space was changed, while its mark still tells."""
+    if is_of_earlier_study(folder, COMPARING):
+        forget_results(folder)
+        (folder.root / ENSEMBLE).unlink(missing_ok=True)
 
 
 def _require_a_training(folder: RunFolder, settings: RunSettings, hours: float) -> None:
