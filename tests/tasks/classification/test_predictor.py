@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from netwright.errors import DatasetError, DatasetWarning, StorageError
 from netwright.means import mean_scores
 from netwright.planning.user_settings import UserSettings
 from netwright.report.metrics import metric_named
+from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
 from netwright.runs.data import open_own, open_run_data, prepare_own, unseen_cases
@@ -284,7 +286,10 @@ def test_confusions_and_mistakes_are_those_of_the_table(
         settings_of(shapes), nothing, folder.winner / "predictions", run_data.prepared, run_data.test
     )
     assert on_test_images(run) == (None, ())
-    classifier.score(run_data.test, folder.winner / "predictions")
+    scores = classifier.score(run_data.test, folder.winner / "predictions")
+    assert on_test_images(run) == (None, ()), "the table is of a network before the space was changed"
+    searched = Contestant("searched", "it", "", "complete", "", 10, 1.0, 1, None, scores)
+    run = replace(run, comparison=replace(nothing, contestants=(searched,)))
     files = sorted((shapes / "test").rglob("*.png"))
     found = by_hand(shapes, linear, files)
     classes = classifier.task.class_names

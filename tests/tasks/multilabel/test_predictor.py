@@ -19,6 +19,7 @@ from netwright.data.images.settings import ImageSettings
 from netwright.data.open import open_any, prepare_any
 from netwright.errors import DatasetError
 from netwright.report.metrics import METRICS, metric_named
+from netwright.report.results import Contestant
 from netwright.report.run import ReportedRun
 from netwright.report.summaries import Comparison
 from netwright.tasks.classification.task import Classification
@@ -133,9 +134,13 @@ def test_the_report_has_each_label_and_the_pictures_told_worst(
     prepared: PreparedImages, untuned: LabelPredictor, tmp_path: Path
 ) -> None:
     cases = pictures_of(prepared, prepared.names)
-    untuned.results(cases, tmp_path / "predictions")
-    comparison = Comparison((), prepared.class_names, METRICS["mean_average_precision"])
-    run = ReportedRun(None, comparison, tmp_path / "predictions", prepared, cases)  # type: ignore[arg-type]
+    scores = untuned.results(cases, tmp_path / "predictions")["scores"]
+    nothing = Comparison((), prepared.class_names, METRICS["mean_average_precision"])
+    run = ReportedRun(None, nothing, tmp_path / "predictions", prepared, cases)  # type: ignore[arg-type]
+    before, _ = report.report_sections(run)
+    assert before.blocks == (), "the table is of a network before the space was changed"
+    searched = Contestant("searched", "it", "", "complete", "", 10, 1.0, 1, None, scores)
+    run = replace(run, comparison=replace(nothing, contestants=(searched,)))
     labels, f1 = report.report_sections(run)
     table = labels.blocks[0]
     rows = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}  # type: ignore[union-attr]

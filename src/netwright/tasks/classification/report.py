@@ -87,7 +87,7 @@ def on_test_images(run: ReportedRun) -> tuple[ConfusionMatrix | None, tuple[Imag
     The mistakes with the highest probability come first. None and an empty tuple before the test.
     """
     table = run.predictions / PREDICTIONS
-    if not table.exists():
+    if run.searched is None or not table.exists():
         return None, ()
     classes = prepared_pictures(run.prepared).class_names
     rows = read_table(table, classes)

@@ -73,7 +73,7 @@ def report_sections(run: ReportedRun) -> tuple[Section, ...]:
     """The sections of the task; without blocks while the searched network has not been tested."""
     path = run.predictions / PREDICTIONS
     blocks: list[Block] = []
-    if path.exists():
+    if run.searched is not None and path.exists():
         labels = prepared_pictures(run.prepared).class_names
         table = tables.read_table(path, labels)
         thresholds = read_thresholds(run.predictions.parent, len(labels))
