@@ -84,6 +84,10 @@ def require_changeable(folder: RunFolder, settings: RunSettings) -> None:
             settings.storage.url is not None,
             f"{anew}.",
         ),
+        "all its hours go to the default (race.only_default)": (
+            settings.race is not None and settings.race.only_default,
+            f"{anew} --set race.only_default=false.",
+        ),
         "it is one of a series, whose runs are compared": (
             (folder.root.resolve().parent / SERIES).is_file(),
             "Start a new series with the other space.",

@@ -92,6 +92,14 @@ def test_a_list_for_training_and_validation_alone(tmp_path: Path) -> None:
     assert Counter(parts(open_any(tmp_path)).values()) == {"train": 6, "test": 3}
 
 
+def test_commas_end_the_names(tmp_path: Path) -> None:
+    for number in NUMBERS:
+        pair(tmp_path, "images/#.png", "masks/#.png", number)
+    (tmp_path / "train.txt").write_text("".join(f"{number:03d}.png,1\n" for number in NUMBERS[:6]))
+    (tmp_path / "test.txt").write_text("".join(f"{number:03d},1\n" for number in NUMBERS[6:]))
+    assert Counter(parts(open_any(tmp_path)).values()) == {"train": 6, "test": 3}
+
+
 def test_names_that_are_not_there_and_names_in_two_parts(tmp_path: Path) -> None:
     for number in NUMBERS:
         pair(tmp_path, "images/#.png", "masks/#.png", number)

@@ -239,6 +239,60 @@ def test_a_line_that_may_name_several_pictures_is_refused(tmp_path: Path) -> Non
         open_any(tmp_path)
 
 
+def numbered_classes(root: Path, several: bool = True) -> Path:
+    """Pictures 0 to 5 of each class, or of the second class 6 to 11."""
+    for number in range(6):
+        save_photograph(root / "cat" / f"{number}.png")
+        save_photograph(root / "dog" / f"{number + (not several) * 6}.png")
+    return root
+
+
+def tested_and_told(root: Path) -> tuple[list[str], list[str]]:
+    """The test pictures, and what is told about lists."""
+    data = open_any(root)
+    tested = [name for name, part in zip(data.names, data.parts, strict=True) if part == "test"]
+    told = [one for one in inspect_any(data).problems if one.kind == "lists-of-parts"]
+    assert all(one.severity == "warning" for one in told)
+    return tested, [f"{one.file}: {one.found}" for one in told]
+
+
+@pytest.mark.parametrize("several", [True, False])
+@pytest.mark.parametrize("log", ["test_results", "train_log"])
+def test_logs_are_no_lists_of_parts(tmp_path: Path, log: str, several: bool) -> None:
+    root = numbered_classes(tmp_path, several)
+    (root / f"{log}.txt").write_text("1 0.5\n2 0.6\n3,0.7\n4\t0.8\n")
+    assert tested_and_told(root) == ([], [])
+    assert set(open_any(root).parts) == {None}
+
+
+def test_texts_that_name_a_few_pictures_are_no_lists_and_told(tmp_path: Path) -> None:
+    root = numbered_classes(tmp_path)
+    (root / "test_notes.txt").write_text("these are wrong:\ncat/1.png\nand I took another one\nout\n")
+    assert tested_and_told(root) == ([], ["test_notes.txt: one in 1 of 4 lines"])
+
+
+def test_pictures_of_lists_that_are_not_there_are_told(tmp_path: Path) -> None:
+    root = numbered_classes(tmp_path)
+    (root / "test.txt").write_text("cat/1.png\ncat/7.png\ncat/8.png\ncat/9.png\n")
+    assert tested_and_told(root) == (["cat/1.png"], ["test.txt: no cat/7.png, cat/8.png and cat/9.png"])
+
+
+def test_commas_in_lists_end_the_names(tmp_path: Path) -> None:
+    root = numbered_classes(tmp_path)
+    (root / "train.txt").write_text(
+        "".join(f"{kind}/{n}.png,0\n" for kind in ("cat", "dog") for n in range(4))
+    )
+    (root / "test.txt").write_text("cat/4.png,0\ncat/5.png, 0\ndog/4.png;1\ndog/5.png\t1\n")
+    assert tested_and_told(root) == (["cat/4.png", "cat/5.png", "dog/4.png", "dog/5.png"], [])
+
+
+def test_a_picture_that_is_missing_in_its_folder_is_not_taken_from_another(tmp_path: Path) -> None:
+    root = numbered_classes(tmp_path)
+    (root / "dog" / "4.png").unlink()
+    (root / "test.txt").write_text("elsewhere/dog/3.png\nDog/4.png\n")
+    assert tested_and_told(root) == (["dog/3.png"], ["test.txt: no Dog/4.png"])
+
+
 @pytest.mark.parametrize(("depths", "told"), [((1, 1, 5, 1), 1), ((1, 1, 1, 1), 0), ((3, 4, 5, 3), 0)])
 def test_single_slices_among_volumes_are_told(tmp_path: Path, depths: tuple[int, ...], told: int) -> None:
     """As CAMUS has frames at end diastole and end systole beside sequences."""
