@@ -15,7 +15,7 @@ import pytest
 import netwright as package
 from netwright.api.race import fewest_hours
 from netwright.comparison.default_alone import seconds_alone
-from netwright.comparison.seconds_at_end import CHOOSING_SHARE
+from netwright.comparison.seconds_at_end import LARGEST_SHARE
 from netwright.files import write_json
 from netwright.planning.race import disk_mb
 from netwright.report import formatting
@@ -165,12 +165,15 @@ def test_pictures_with_classes_have_a_space_of_their_own(finished: Path) -> None
 
 
 def hours_for_training_alone(run: package.Run, seconds: float) -> float:
-    """The hours of a search in which its default alone would be trained for so long."""
+    """The few hours of a search in which its default alone would be trained for so long."""
     data = open_run_data(run.folder, run.settings)
-    hour = run.settings.model_copy(update={"budget": run.settings.budget.model_copy(update={"hours": 1.0})})
-    trained = 3600 * (1 - CHOOSING_SHARE)
-    beside = trained - seconds_alone(hour, len(data.data.validation), len(data.test))
-    return round((beside + seconds) / trained, 6)
+    assert run.settings.race is not None
+    hours = round((run.settings.race.used_seconds + seconds) / (3600 * (1 - LARGEST_SHARE)), 6)
+    given = run.settings.model_copy(
+        update={"budget": run.settings.budget.model_copy(update={"hours": hours})}
+    )
+    assert seconds_alone(given, len(data.data.validation), len(data.test)) == pytest.approx(seconds, abs=0.1)
+    return hours
 
 
 def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_more(
@@ -179,7 +182,7 @@ def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_m
     folder = tmp_path / "run"
     result = folder / "verdict" / "default-alone" / "result.json"
     shutil.copytree(finished, folder)
-    # Whatever it took on a busy machine: the choice at the end has its share of the hours, and no more.
+    # Whatever it took on a busy machine: the end has its share of the hours, and no more.
     RunFolder(folder).change_settings({"race.validation_seconds": 0.01})
     hours = hours_for_training_alone(package.open_run(folder), seconds=2.0)
     RunFolder(folder).change_settings({"budget.hours": hours})
@@ -202,7 +205,7 @@ def test_the_default_is_trained_alone_for_the_hours_and_goes_on_when_there_are_m
     done = netwright("resume", folder, "--hours", 0.0005)
     assert done.returncode == 0, done.stderr
     second = json.loads(result.read_text())
-    assert second["share_seconds"] == pytest.approx(first["share_seconds"] + 1.8 * (1 - CHOOSING_SHARE))
+    assert second["share_seconds"] == pytest.approx(first["share_seconds"] + 1.8 * (1 - LARGEST_SHARE))
     known = [json.loads(line) for line in (result.parent / "curves.jsonl").read_text().splitlines()]
     epochs = [line["epoch"] for line in known if "epoch" in line]
     assert epochs == list(range(1, second["outcome"]["epochs"] + 1)), "it went on"

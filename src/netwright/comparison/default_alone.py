@@ -18,7 +18,7 @@ from netwright.comparison.finalists import EnsembleJob, Finalist, with_views
 from netwright.comparison.finish import with_known
 from netwright.comparison.kept_outputs import drop_outputs
 from netwright.comparison.retrain import ContestantJob, finished, is_done, results_of, store_result
-from netwright.comparison.seconds_at_end import REPORT_SECONDS, choosing_seconds, test_seconds
+from netwright.comparison.seconds_at_end import choosing_seconds, seconds_to_finish
 from netwright.data.open import open_prepared_once
 from netwright.errors import RunError
 from netwright.execution import heartbeat
@@ -49,19 +49,16 @@ ALONE = DEFAULT_ALONE
 def seconds_alone(settings: RunSettings, validation: int, test: int) -> float:
     """How long the default is trained alone, in s: all the hours but what planning, choice, test and report take.
 
+    As much is kept for these as in the race at most, so that it is never trained for less time than that.
+
     Args:
         settings: of the run.
         validation: the number of validation cases.
         test: the number of test cases.
     """
     assert settings.race is not None
-    beside = (
-        settings.race.used_seconds
-        + choosing_seconds(settings)
-        + REPORT_SECONDS
-        + (settings.postprocessing.most_seconds or 0.0)
-    )
-    beside += test_seconds(settings.race.validation_seconds, validation, test)
+    measured = settings.race.validation_seconds
+    beside = settings.race.used_seconds + seconds_to_finish(settings, measured, validation, test, networks=1)
     return max(settings.race.first_seconds, 3600.0 * (settings.budget.hours or 0.0) - beside)
 
 

@@ -29,9 +29,14 @@ def choosing_seconds(settings: RunSettings) -> float:
     return min(max(CHOOSING_SHARE * 3600.0 * hours, least), LARGEST_CHOOSING_SHARE * 3600.0 * hours)
 
 
-def crf_seconds(settings: RunSettings) -> float:
-    """How long it may take to fit a CRF to the networks that are tested, in s of wall time; 0 where none is fitted."""
-    return math.ceil(TESTED / settings.machine.workers) * (settings.postprocessing.most_seconds or 0.0)
+def crf_seconds(settings: RunSettings, networks: int = TESTED) -> float:
+    """How long it may take to fit a CRF to the networks that are tested, in s of wall time; 0 where none is fitted.
+
+    Args:
+        settings: of the run.
+        networks: how many are tested.
+    """
+    return math.ceil(networks / settings.machine.workers) * (settings.postprocessing.most_seconds or 0.0)
 
 
 def test_seconds(validation_seconds: float, validation: int, test: int) -> float:
@@ -45,16 +50,21 @@ def test_seconds(validation_seconds: float, validation: int, test: int) -> float
     return TEST_FACTOR * validation_seconds * test / max(1, validation)
 
 
-def seconds_to_finish(settings: RunSettings, validation_seconds: float, validation: int, test: int) -> float:
-    """About how long the choice, the tests and the report take, in s of wall time.
+def seconds_to_finish(
+    settings: RunSettings, validation_seconds: float, validation: int, test: int, networks: int = TESTED
+) -> float:
+    """About how long the choice, the tests and the report take, in s of wall time; without CRFs a quarter of the hours
+    at most.
 
     Args:
         settings: of the run.
         validation_seconds: of a validation of the default, in s.
         validation: the number of its cases.
         test: the number of test cases.
+        networks: how many are tested.
     """
-    turns = math.ceil(TESTED / settings.machine.workers)
+    turns = math.ceil(networks / settings.machine.workers)
     tests = turns * test_seconds(validation_seconds, validation, test)
     whole = choosing_seconds(settings) + REPORT_SECONDS + tests
-    return min(whole, LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0)) + crf_seconds(settings)
+    most = LARGEST_SHARE * 3600.0 * (settings.budget.hours or 0.0)
+    return min(whole, most) + crf_seconds(settings, networks)
