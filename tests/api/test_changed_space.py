@@ -466,6 +466,7 @@ def test_a_run_without_a_trained_network_is_told_that_nothing_could_be_kept(run:
     [
         ({"storage.url": "postgresql+psycopg://lab@host/db"}, "are in a database .* --start-from"),
         ({"supernet": {"epochs": 1}}, "share the weights of one training"),
+        ({"race": {"only_default": True}}, "hours go to the default .* --start-from .*only_default=false"),
     ],
 )
 def test_runs_whose_space_cannot_be_changed_are_refused(
