@@ -107,6 +107,7 @@ def test_a_kept_crf_is_told_to_be_missing(tmp_path: Path) -> None:
         )
         NNUNetExport().write(exportable, folder)
         assert ("without the fully connected CRF, which nnU-Net does not apply" in told) == kept
+        assert ("\nNot applied:\n\n- the fully connected CRF\n" in (folder / "README.md").read_text()) == kept
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ class NNUNetExport:
         write_json(model / "plans.json", made)
         write_json(path / f"{PLANS}.json", made)
         write_json(path / self.marker, description)
-        write_text(path / "README.md", README)
-        for missing in not_applied(description):
+        lacking = not_applied(description)
+        told = "".join(f"- {missing}\n" for missing in lacking)
+        write_text(path / "README.md", README + (f"\nNot applied:\n\n{told}" if told else ""))
+        for missing in lacking:
             exportable.tell("without", f"{missing}, which nnU-Net does not apply")
