@@ -385,17 +385,30 @@ DEEP = {
 }
 
 
+REAL = {
+    **DEEP,
+    "depth": "float32",
+    "means": [0.3, 0.4, 0.5],
+    "stds": [0.2, 0.25, 0.3],
+}
+
+
 def pictured(
-    folder: Path, task: str, architecture: Mapping[str, Any], network: nn.Module, like: Path | None = None
+    folder: Path,
+    task: str,
+    architecture: Mapping[str, Any],
+    network: nn.Module,
+    like: Path | None = None,
+    preparation: Mapping[str, Any] = PREPARATION,
 ) -> Any:
     """A predictor of a task for pictures, and the script of its export.
 
-    ``like``: an export of the same network for pictures of 8 bits; these are of 16.
+    ``like``: an export of the same network, prepared for otherwise.
     """
     described = {"task": task, "channels": 3, "size": [12, 16], **architecture}
-    saved = SavedNetwork(folder, described, PREPARATION if like is None else DEEP)
+    saved = SavedNetwork(folder, described, dict(preparation))
     predictor = TASKS[task].predictor(network.eval(), saved, "cpu")
-    target = folder / (task if like is None else f"{task}-deep")
+    target = folder / f"{task}-{preparation['depth']}"
     return predictor, exported(network, saved, target, like) / "infer.py"
 
 
@@ -425,7 +438,10 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     labels = ["bars", "disc", "noise"]
     classes, class_script = pictured(tmp_path, "classification", {"class_names": labels}, sorter(3))
     deeper, deep_script = pictured(
-        tmp_path, "classification", {"class_names": labels}, sorter(3), class_script.parent
+        tmp_path, "classification", {"class_names": labels}, sorter(3), class_script.parent, DEEP
+    )
+    of_reals, real_script = pictured(
+        tmp_path, "classification", {"class_names": labels}, sorter(3), class_script.parent, REAL
     )
     write_json(tmp_path / "thresholds.json", {"values": [0.4, 0.5, 0.6], "chosen": True})
     several, several_script = pictured(tmp_path, "multilabel", {"label_names": labels}, sorter(3))
@@ -444,6 +460,13 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     before = one.read_bytes()
     deep = Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4) * 5000)
     deep.save(tmp_path / "deep.png")
+    (tmp_path / "reals").mkdir()
+    for at, kind in enumerate((np.float32, np.float32, np.float32, np.int32)):
+        real = np.arange(12 * (at + 1)).reshape(3, -1) % (7 + at)
+        Image.fromarray((real / 7).astype(kind)).save(tmp_path / "reals" / f"{at}.tif")
+    deep.save(tmp_path / "reals" / "deep.png")
+    with pytest.warns(DatasetWarning, match="deep"):
+        (real_table,) = of_reals.predict(tmp_path / "reals", tmp_path / "of reals")
     said = alone(
         tmp_path,
         [
@@ -456,6 +479,7 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
             (class_script, [tmp_path / "deep.png", tmp_path / "deep.csv"]),
             (class_script, [pictures, tmp_path / "classes.csv"]),
             (deep_script, [tmp_path / "of 16 bits", tmp_path / "deeper.csv"]),
+            (real_script, [tmp_path / "reals", tmp_path / "reals.csv"]),
             (several_script, [pictures, tmp_path / "labels.csv"]),
             (restored_script, [one, drawn / "one.png", tmp_path / "restored.png"]),
         ],
@@ -468,10 +492,16 @@ def test_tables_and_restored_pictures_are_those_of_predict(tmp_path: Path) -> No
     assert f"{one} or {pictures / 'torn.png'} cannot be read: " in said
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("gone")]
     assert "deep.png has 65535 for white: expected 255, as in training" in said
+    assert "deep.png has 65535 for white: expected 1, as in training" in said
     assert said.count("torn.png is left out: ") == 2
     assert "deep.csv was not written: no picture could be used" in said
     assert not (tmp_path / "deep.csv").exists()
-    tables = ((class_table, "classes.csv", 2), (label_table, "labels.csv", 1), (deep_table, "deeper.csv", 2))
+    tables = (
+        (class_table, "classes.csv", 2),
+        (label_table, "labels.csv", 1),
+        (deep_table, "deeper.csv", 2),
+        (real_table, "reals.csv", 2),
+    )
     for ours, theirs, first in tables:
         wanted, given = rows(ours), rows(tmp_path / theirs)
         assert len(wanted) == 5
