@@ -97,6 +97,8 @@ def test_a_column_of_words_says_parts_whatever_it_is_called(album: Album) -> Non
         ({"kfold": [n % 2 for n in range(PICTURES)]}, ("kfold", "0 and 1", "--split-file FOLDS.json")),
         ({"split": [n % 3 for n in range(PICTURES)]}, ("split", "0, 1 and 2", "may be trained on")),
         ({"is_valid": [1] * 10 + [0] * 2}, ("is_valid", "0 and 1", "may be trained on")),
+        ({"fold_0": either("val", "train")}, ("fold_0", "val and train", "call it split")),
+        ({"phase": ["dev", *HOLDOUT[1:]]}, ("phase", "dev, val", "may be trained on")),
     ],
 )
 def test_what_is_not_looked_at_is_told(
@@ -113,7 +115,65 @@ def test_what_is_not_looked_at_is_told(
 def test_folds_are_no_labels(album: Album) -> None:
     root = album({"fold": [n % 2 for n in range(PICTURES)]}, "labels.csv", "file")
     assert open_any(root).class_names == ("kind",)
+    assert set(parts_of(root)) == {None}
     assert len(told(root)) == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"is_valid": [1] * 10 + [0] * 2, "is_val": says("val", 1, 0)},
+        {"is_val": says("val", 1, 0), "is_valid": [1] * 10 + [0] * 2},
+        {"is_val": says("val", 1, 0), "is_validation": says("val", "yes", "no"), "is_test": [0] * 12},
+    ],
+)
+@pytest.mark.parametrize(("table", "first"), [("about.csv", "image"), ("labels.csv", "file")])
+def test_several_columns_of_one_part(
+    album: Album, columns: dict[str, Sequence[object]], table: str, first: str
+) -> None:
+    root = album(columns, table, first)
+    assert parts_of(root) == either("val", "train")
+    assert open_any(root).class_names == (("kind",) if first == "file" else ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "column", [{"status": ["valid"] * 12}, {"split": ["train"] * 12}, {"is_test": [0] * 12}]
+)
+def test_a_column_with_one_value_leaves_the_parts_of_folders(
+    album: Album, column: dict[str, Sequence[object]]
+) -> None:
+    root = album(column)
+    for number in range(PICTURES):
+        part = "test" if number > 8 else "train"
+        (root / part).mkdir(exist_ok=True)
+        (root / f"all/{number}.png").rename(root / f"{part}/{number}.png")
+    data = open_any(root)
+    assert dict(zip(data.names, data.parts, strict=True)) == {
+        f"{'test' if n > 8 else 'train'}/{n}.png": "test" if n > 8 else "train" for n in range(PICTURES)
+    }
+
+
+def test_tables_of_which_one_says_parts(album: Album) -> None:
+    root = album({"split": HOLDOUT})
+    lines = (root / "about.csv").read_text().split("\n")
+    (root / "a.csv").write_text("\n".join(["image,kind", *(line.rpartition(",")[0] for line in lines[1:5])]))
+    (root / "about.csv").write_text("\n".join([lines[0], *lines[5:]]))
+    assert parts_of(root) == HOLDOUT
+    (root / "a.csv").rename(root / "z.csv")
+    assert parts_of(root) == HOLDOUT
+
+
+@pytest.mark.parametrize(("table", "first"), [("about.csv", "image"), ("labels.csv", "file")])
+def test_parts_that_may_be_a_label_are_told(album: Album, table: str, first: str) -> None:
+    bits = [n % 2 for n in range(PICTURES)]
+    root = album({"is_car": bits, "is_dog": bits[::-1], "is_train": says("train", 1, 0)}, table, first)
+    if first == "image":
+        (root / "dataset.json").write_text(
+            '{"table": "about.csv", "file": "image", "label": ["is_car", "is_dog"]}'
+        )
+    (warning,) = (one for one in inspect_any(open_any(root)).problems if one.kind == "assumed-parts")
+    assert "is_train, which is taken for official parts" in str(warning)
+    assert "as is_car is, found 6 for train and 6 for test" in str(warning)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +184,15 @@ def test_folds_are_no_labels(album: Album) -> None:
         ({"fold": [0] * 11 + ["test"]}, r"\(line 2\) has the fold '0': expected one of train"),
         (
             {"is_val": [0] * 8 + [1] * 4, "is_test": [0] * 11 + [1]},
-            r"\(line 13\) says yes in the columns is_val and",
+            r"\(line 13\) says different parts, or none.*found is_val 1 and is_test 1",
         ),
+        ({"is_train": says("train", 1, 0), "is_val": [0] * 12, "is_test": [0] * 12}, r"\(line 8\).*or none"),
+        (
+            {"split": HOLDOUT, "is_test": [1] + [0] * 7 + [1] * 4},
+            r"\(line 2\).*found split train and is_test 1",
+        ),
+        ({"split": ["train"] * 12, "is_test": [0] * 11 + [1]}, r"\(line 13\) says different parts"),
+        ({"is_val": says("val", 1, 0), "is_valid": [0] * 11 + [1]}, r"\(line 8\).*is_val 1 and is_valid 0"),
     ],
 )
 @pytest.mark.parametrize(("table", "first"), [("about.csv", "image"), ("labels.csv", "file")])

@@ -29,7 +29,7 @@ from netwright.data.layouts.table_choice import (
     told,
 )
 from netwright.data.layouts.table_columns import SEPARATOR, ZERO_OR_ONE, Columns, groups_of
-from netwright.data.layouts.table_parts import PartColumns, part_columns, unread_problems
+from netwright.data.layouts.table_parts import PartColumns, part_columns, part_problems
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
 
@@ -67,7 +67,7 @@ def refuse_contradiction(root: Path) -> None:
         return
     (columns,) = found
     of_folder: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
-    for row in _rows(columns, pictures, []):
+    for row in _rows(columns, PartColumns(), pictures, []):
         of_folder[Path(row.name).parent.name][row.labels] += 1
     others = {name: labels.total() - max(labels.values()) for name, labels in of_folder.items()}
     pictures_told = sum(labels.total() for labels in of_folder.values())
@@ -95,12 +95,13 @@ def read(root: Path) -> ImageSet:
     problems: list[Problem] = []
     pictures = pictures_of(root, problems)
     columns = choose(root, pictures)
-    rows = _whole_parts(_with_lists(root, pictures, list(_rows(columns, pictures, problems))))
+    parts = _parts(columns)
+    rows = _whole_parts(_with_lists(root, pictures, list(_rows(columns, parts, pictures, problems))))
     named = {row.name for row in rows}
     if left := [path for name, path in pictures.paths.items() if name not in named]:
         expected = f"a row with a label in {told(root, columns.table)}"
         problems.append(ignored_file(left[0], len(left), "has no label in the table", expected))
-    problems += unread_problems(_parts(columns), columns.table.rows)
+    problems += part_problems(parts, columns.table.rows, columns.labels)
     if group := groups_of(columns):
         problems.append(_of_groups(columns, group))
     several = _several(columns)
@@ -119,9 +120,10 @@ def read(root: Path) -> ImageSet:
     return replace(image_set(root, CLASS_TABLE, classes, entries, problems), labels_for="multilabel")
 
 
-def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iterator[_Row]:
+def _rows(
+    columns: Columns, parts: PartColumns, pictures: Pictures, problems: list[Problem]
+) -> Iterator[_Row]:
     """The rows that can be used, one for each picture; what is wrong with others becomes a problem."""
-    parts = _parts(columns)
     several = _several(columns)
     seen: dict[str, tuple[str, ...]] = {}
     missing: list[str] = []
@@ -141,7 +143,7 @@ def _rows(columns: Columns, pictures: Pictures, problems: list[Problem]) -> Iter
             problems.append(problem)
         elif found[0] not in seen and (labels or several):
             seen[found[0]] = labels
-            part = parts.part_of(row) if parts else part_of_folders(found[0]) or of_table
+            part = parts.part_of(row) or part_of_folders(found[0]) or of_table
             yield _Row(found[0], labels, part)
     if missing:
         table = columns.table.paths[0]

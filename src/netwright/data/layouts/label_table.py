@@ -27,7 +27,8 @@ from netwright.data.layouts.table_parts import (
     is_flag,
     is_fold,
     part_columns,
-    unread_problems,
+    part_problems,
+    says_parts,
 )
 from netwright.data.similar_names import near
 from netwright.data.splits import Part
@@ -58,7 +59,7 @@ Entry = tuple[str, tuple[int, ...], Part | None, Path]
 class _Table:
     """``labels`` and ``rows`` as the file has them: the path, the line of each row, and its values by column.
 
-    ``has_split``: whether it has the column `SPLIT`. ``parts``: other columns of parts and folds.
+    ``has_split``: whether it has the column `SPLIT`. ``parts``: the columns of parts and folds.
     """
 
     labels: tuple[str, ...]
@@ -131,7 +132,7 @@ def read(root: Path) -> ImageSet:
         problems.append(ignored_file(left[0], len(left), "is not in the table", f"a row of it in {TABLE}"))
     learned = [values for _, values, part, _ in entries if part in (None, "train")]
     problems += labels_of_all(str(root / TABLE), table.labels, learned)
-    problems += [*unread_problems(table.parts, table.rows), *_may_be_classes(root, table)]
+    problems += [*part_problems(table.parts, table.rows, table.labels), *_may_be_classes(root, table)]
     dataset = image_set(root, LABEL_TABLE, table.labels, entries, problems)
     return replace(dataset, labels_for="multilabel")
 
@@ -184,7 +185,8 @@ def _read_table(root: Path) -> _Table:
             path, f"(line {line}) has too few or too many values", f"{len(head)} values", f"{len(row)}"
         )
     valued = tuple((path, line, dict(zip(head, row, strict=True))) for line, row in rows)
-    parts = part_columns(valued, [name for name in others if is_flag(name) or is_fold(name)])
+    split = [SPLIT] if SPLIT in head and says_parts(row[SPLIT] for _, _, row in valued) else []
+    parts = part_columns(valued, [*split, *(name for name in others if is_flag(name) or is_fold(name))])
     if not (labels := tuple(name for name in others if name not in parts.names)):
         raise _unusable(path, "has no label", expected, columns)
     return _Table(labels, SPLIT in head, valued, parts)

@@ -115,7 +115,8 @@ def _joined(found: Sequence[Columns]) -> list[Columns]:
         key = (columns.file, columns.candidates)
         if (other := alike.get(key)) is not None:
             paths = (*other.table.paths, *columns.table.paths)
-            table = Table(paths, other.table.head, (*other.table.rows, *columns.table.rows))
+            head = tuple(dict.fromkeys((*other.table.head, *columns.table.head)))
+            table = Table(paths, head, (*other.table.rows, *columns.table.rows))
             columns = replace(other, table=table, named=other.named + columns.named)
         alike[key] = columns
     return list(alike.values())

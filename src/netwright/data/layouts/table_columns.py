@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from netwright.data.layouts.picture_tables import Pictures, Table, part_of_table, plain
-from netwright.data.layouts.table_parts import is_about_parts, says_parts
+from netwright.data.layouts.table_parts import is_about_parts, names_parts
 
 SEPARATOR = "|"
 """Between the labels of a picture that has several, as in NIH's chest X-rays."""
@@ -91,7 +91,7 @@ def _labels(
         for name in names
         if plain(name) not in _GROUP_NAMES
         and not (plain(name).endswith("weight") or is_about_parts(name))
-        and not says_parts(row[name] for row in rows)
+        and not names_parts(row[name] for row in rows)
     ]
     known = [name for name in names if _LABEL_NAMES.fullmatch(plain(name)) and _differ(rows, name)]
     if known:
