@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from netwright.data.images.dataset import ImageSet
+from netwright.data.layouts.picture_tables import tables_that_name
+from netwright.data.layouts.table_choice import pictures_of, rivals
 from netwright.data.open import inspect_any, open_any
 from netwright.data.recognition import recognise
 from netwright.errors import DatasetError
@@ -413,6 +415,14 @@ def test_a_column_of_parts_with_something_else_is_refused(write: Write, other: s
     root = write([f"all/{n}.png" for n in range(PICTURES)], **{"about.csv": lines("image,kind,split", rows)})
     with pytest.raises(DatasetError, match=rf"\(line 13\) has the split {found}: expected one of train"):
         open_any(root)
+
+
+def test_a_table_of_pixels_names_no_pictures(write: Write) -> None:
+    """Though some of its values are the names of pictures; with 784 columns it would take minutes to find that out."""
+    rows = (f"{n % 2},{','.join(str((n * 7 + k) % 256) for k in range(20))}" for n in range(1010))
+    root = write([f"{n}.png" for n in range(PICTURES)], **{"train.csv": "\n".join(rows)})
+    assert rivals(root, pictures_of(root)) == []
+    assert tables_that_name(pictures_of(root), [root / "train.csv"]) == []
 
 
 def test_a_table_is_found_whose_first_rows_name_pictures_that_are_elsewhere(write: Write) -> None:

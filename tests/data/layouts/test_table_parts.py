@@ -153,6 +153,32 @@ def test_a_column_with_one_value_leaves_the_parts_of_folders(
     }
 
 
+@pytest.mark.parametrize(
+    ("is_test", "words"),
+    [
+        (says("test", 1, 0), ["about.csv has parts in is_test", "others for 12 of 12"]),
+        ([0] * 11 + [""], ["about.csv (line 13) has the is_test ''"]),
+        ([0] * 12, []),
+    ],
+)
+def test_parts_of_a_table_beside_class_folders_are_told(
+    album: Album, is_test: Sequence[object], words: Sequence[str]
+) -> None:
+    root = album({"is_test": is_test})
+    table = (root / "about.csv").read_text().replace(",kind,", ",label,")
+    (root / "about.csv").write_text(table)
+    for number in range(PICTURES):
+        (root / "ab"[number % 2]).mkdir(exist_ok=True)
+        (root / f"all/{number}.png").rename(root / "ab"[number % 2] / f"{number}.png")
+    (root / "all").rmdir()
+    assert open_any(root).format == "image-folder"
+    assert set(open_any(root).parts) == {None}
+    warnings = told(root)
+    assert len(warnings) == bool(words)
+    for word in words:
+        assert word in warnings[0]
+
+
 def test_tables_of_which_one_says_parts(album: Album) -> None:
     root = album({"split": HOLDOUT})
     lines = (root / "about.csv").read_text().split("\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netwright.data.images.dataset import ImageSet, Label
 from netwright.data.images.issues import labels_of_all, not_whole
-from netwright.data.issues import Problem, enumerate_words
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.class_folders import ignored_file, image_set
 from netwright.data.layouts.description import DESCRIPTION
 from netwright.data.layouts.picture_tables import (
@@ -25,7 +25,8 @@ from netwright.data.layouts.table_choice import (
     choose,
     description_for,
     pictures_of,
-    rivals,
+    read_last,
+    read_once,
     told,
 )
 from netwright.data.layouts.table_columns import SEPARATOR, ZERO_OR_ONE, Columns, groups_of
@@ -62,7 +63,7 @@ def refuse_contradiction(root: Path) -> None:
     if not tables_in(root):
         return
     pictures = pictures_of(root)
-    found = rivals(root, pictures)
+    found = read_once(root, pictures)
     if len(found) != 1 or not found[0].sure or not found[0].labels:
         return
     (columns,) = found
@@ -79,6 +80,32 @@ def refuse_contradiction(root: Path) -> None:
             f"{sum(others.values())} of {pictures_told} pictures in all: expected one of the two. Say --format "
             f"{CLASS_TABLE} for the classes of the table, or --format image-folder for those of the folders."
         )
+
+
+def with_unused_parts(data: ImageSet) -> ImageSet:
+    """Class folders with a warning where a table beside them says other parts than they have.
+
+    Args:
+        data: the folders, as read.
+    """
+    if not tables_in(data.root):
+        return data
+    problems: list[Problem] = []
+    pictures = pictures_of(data.root)
+    part_of = dict(zip(data.names, data.parts, strict=True))
+    for columns in read_last(data.root, pictures):
+        try:
+            parts = _parts(columns)
+        except UnusableFile as error:
+            problems.append(
+                replace(error.problem, severity="warning", advice=_OF_UNUSED, kind="unread-parts")
+            )
+            continue
+        problems += part_problems(parts, columns.table.rows, ())
+        rows = [row for row in _rows(columns, parts, pictures, []) if row.name in part_of] if parts else []
+        if others := [row for row in rows if row.part != part_of[row.name]]:
+            problems.append(_of_unused(columns, parts, len(others), len(rows)))
+    return replace(data, problems=(*data.problems, *(one.relative_to(data.root) for one in problems)))
 
 
 def read(root: Path) -> ImageSet:
@@ -272,6 +299,25 @@ def _of_row(path: Path, line: int, value: str, what: str, expected: str, found: 
         found,
         "Correct the row.",
         "label-table",
+    )
+
+
+_OF_UNUSED = (
+    "Pictures that it means for testing may be trained on. To use it, say --format class-table; or give --split-file "
+    "a table with the columns case and part."
+)
+
+
+def _of_unused(columns: Columns, parts: PartColumns, count: int, rows: int) -> Problem:
+    return Problem(
+        "warning",
+        str(columns.table.paths[0]),
+        f"has parts in {enumerate_words([*parts.words, *parts.flags])}, which are not looked at beside folders of "
+        "classes",
+        expected="the parts that folders or lists say",
+        found=f"others for {count} of {rows} pictures",
+        advice=_OF_UNUSED,
+        kind="unread-parts",
     )
 
 

@@ -53,6 +53,10 @@ def _read_npz(root: Path) -> ImageSet:
     return tables.read_npz(path)
 
 
+def _read_folder(root: Path) -> ImageSet:
+    return class_table.with_unused_parts(folder.read(root))
+
+
 def _without_classes(read: Callable[[Path], ImageSet]) -> Callable[[Path], ImageSet]:
     return lambda root: images.without_classes(read(root))
 
@@ -177,7 +181,7 @@ IMAGE_FORMATS: dict[str, ImageFormat] = {
         images.recognised,
         task="inpainting",
     ),
-    IMAGE_FOLDER: ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, folder.read),
+    IMAGE_FOLDER: ImageFormat("image folder", folder.LOOKED_FOR, folder.matches, _read_folder),
 }
 """The formats of pictures with a class or labels each, or without. The more specific ones come first."""
 

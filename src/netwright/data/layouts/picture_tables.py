@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 from netwright.data.files import read_text, reading
@@ -25,6 +25,9 @@ _DELIMITERS = (",", ";", "\t")
 _FOLDERS = 20
 _PEEKED = 1_000_000
 """In about so many values of a table the name of a picture is looked for, as those of the first may be elsewhere."""
+
+_BLOCK = 1000
+"""So many rows are looked at together: many more than a pixel has different values."""
 
 
 @dataclass(frozen=True)
@@ -196,21 +199,27 @@ def tables_that_name(pictures: Pictures, paths: Sequence[Path]) -> list[Table]:
 
 
 def _names_some(pictures: Pictures, path: Path) -> bool:
-    """Whether a value in the first rows of a table names a picture."""
-    known: set[str] = {""}  # tables of pixels have millions of values, and few different ones
+    """Whether a column of mostly different values, as pixels are not, names a picture in the first rows of a table."""
+    lines = islice(_lines(path), 1, None)
     looked_at = 0
+    names: set[int] | None = None
     try:
-        for _, values in islice(_lines(path), 1, None):
-            new = set(values) - known
-            if any(map(pictures.called, new)):
+        while looked_at < _PEEKED and (rows := [values for _, values in islice(lines, _BLOCK)]):
+            looked_at += sum(map(len, rows))
+            values_of = dict(enumerate(zip_longest(*rows, fillvalue="")))
+            if names is None:
+                names = {column for column, values in values_of.items() if _mostly_differ(values)}
+            values = {value for column in names for value in values_of.get(column, ()) if value}
+            if any(map(pictures.called, values)):
                 return True
-            known |= new
-            looked_at += len(values)
-            if looked_at > _PEEKED:
-                break
     except UnusableFile:
         pass
     return False
+
+
+def _mostly_differ(values: Sequence[str]) -> bool:
+    filled = list(filter(None, values))
+    return 2 * len(set(filled)) >= len(filled)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

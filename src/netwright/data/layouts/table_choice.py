@@ -50,7 +50,7 @@ def recognised(root: Path) -> bool:
     if not matches(root):
         return False
     return bool(_described(root)) or (
-        not has_class_folders(root) and bool(_read_once(root, pictures_of(root)))
+        not has_class_folders(root) and bool(read_once(root, pictures_of(root)))
     )
 
 
@@ -94,10 +94,10 @@ def rivals(root: Path, pictures: Pictures) -> list[Columns]:
 
 
 _FOUND: dict[tuple[object, ...], list[Columns]] = {}
-"""The last result of `_read_once`."""
+"""The last result of `read_once`."""
 
 
-def _read_once(root: Path, pictures: Pictures) -> list[Columns]:
+def read_once(root: Path, pictures: Pictures) -> list[Columns]:
     """`rivals`, kept until the classes are read or another folder is looked at: a command recognises a folder first."""
     states = ((path, path.stat()) for path in tables_in(root))
     tables = tuple((path, state.st_mtime_ns, state.st_size) for path, state in states)
@@ -106,6 +106,13 @@ def _read_once(root: Path, pictures: Pictures) -> list[Columns]:
         _FOUND.clear()
         _FOUND[key] = rivals(root, pictures)
     return _FOUND[key]
+
+
+def read_last(root: Path, pictures: Pictures) -> list[Columns]:
+    """`read_once`, for the last time."""
+    found = read_once(root, pictures)
+    _FOUND.clear()
+    return found
 
 
 def _joined(found: Sequence[Columns]) -> list[Columns]:
@@ -132,8 +139,7 @@ def choose(root: Path, pictures: Pictures) -> Columns:
     """
     if description := _described(root):
         return _as_described(root, description, pictures)
-    found = _read_once(root, pictures)
-    _FOUND.clear()
+    found = read_last(root, pictures)
     if not found:
         tables = enumerate_words([path.relative_to(root).as_posix() for path in tables_in(root)][:5])
         raise DatasetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def columns_of(table: Table, pictures: Pictures) -> Columns | None:
         return None
     if len(named[file]) < _FEWEST_OF_ALL * min(len(pictures.paths), len(table.rows)):
         return None
-    rows = [row for path, _, row in table.rows if pictures.called(row[file], part_of_table(path))]
+    rows = [row for _, _, row in table.rows if pictures.called(row[file])]
     labels, candidates, sure = _labels(rows, [name for name in named if name != file])
     if not candidates:
         return None
@@ -73,13 +74,11 @@ def columns_of(table: Table, pictures: Pictures) -> Columns | None:
 
 def _named(table: Table, column: str, pictures: Pictures) -> set[str]:
     """The pictures that a column names; none where most of its values name the same as others."""
-    found = [
-        names[0]
-        for path, _, row in table.rows
-        if row[column] and (names := pictures.called(row[column], part_of_table(path)))
-    ]
-    different = set(found)
-    return different if len(different) >= _FEWEST_DIFFERENT * len(found) else set()
+    part_of = {path: part_of_table(path) for path in table.paths}
+    values = Counter((row[column], part_of[path]) for path, _, row in table.rows if row[column])
+    found = {value: names[0] for value in values if (names := pictures.called(*value))}
+    different = set(found.values())
+    return different if len(different) >= _FEWEST_DIFFERENT * sum(map(values.__getitem__, found)) else set()
 
 
 def _labels(
