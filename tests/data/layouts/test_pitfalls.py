@@ -12,6 +12,7 @@ import pytest
 import SimpleITK
 
 from dicom_files import write_series
+from netwright.data.layouts.object_numbers import numbered_objects
 from netwright.data.open import inspect_any, open_any
 from netwright.errors import DatasetError
 from netwright_tests import save_photograph, save_picture
@@ -106,6 +107,14 @@ def test_labels_of_which_not_all_occur_are_not_told(tmp_path: Path, masks: list[
     assert "numbered-objects" not in kinds(tmp_path)
 
 
+def test_labels_that_most_masks_hold_all_of_are_not_told(tmp_path: Path) -> None:
+    held = [*[range(1, 6)] * 37, range(1, 5), range(1, 4), range(1, 3)]
+    assert not numbered_objects(tmp_path, held, {})
+    (told,) = numbered_objects(tmp_path, [range(1, 2 + number % 5) for number in range(40)], {})
+    assert told.found.endswith("up to 5")
+    assert not numbered_objects(tmp_path, [*[range(1, 6)] * 4, *[range(1, 7)] * 35, {2}, {2, 5}], {})
+
+
 def write_volume(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), path)
@@ -144,6 +153,14 @@ def test_a_label_map_for_each_structure_is_refused_and_can_be_joined(tmp_path: P
     assert [label.voxels for label in inspection.fingerprint.labels] == [4 * 30] * 4
 
 
+def test_names_that_do_not_match_are_no_structures(tmp_path: Path) -> None:
+    for number in range(4):
+        for name in (f"ct_{number}", f"labels/lesion{number}"):
+            write_volume(tmp_path / f"{name}.nii.gz", np.ones((4, 5, 6), np.uint8))
+    with pytest.raises(DatasetError, match="holds no dataset that is known"):
+        open_any(tmp_path)
+
+
 def test_parts_that_names_begin_with_are_kept(tmp_path: Path) -> None:
     """As GlaS has them; the masks are chosen by a description."""
     for name in ("train_1", "train_2", "train_10", "testA_1", "testB_2"):
@@ -179,17 +196,18 @@ def test_pictures_in_dicom_with_a_table_of_classes_are_refused(tmp_path: Path) -
         open_any(tmp_path)
 
 
-@pytest.mark.parametrize(("validated", "told"), [(3, 2), (10, 0)])
+@pytest.mark.parametrize(("classes", "validated", "told"), [(2, 8, ["16"]), (2, 10, []), (5, 4, [])])
 def test_an_official_validation_part_of_a_few_pictures_is_told(
-    tmp_path: Path, validated: int, told: int
+    tmp_path: Path, classes: int, validated: int, told: list[str]
 ) -> None:
-    """As the chest X-rays of Kermany et al. have it, with eight of each class."""
+    """As the chest X-rays of Kermany et al. have it, with eight of each class. Many classes of a few are enough."""
     for part, count in (("train", 12), ("val", validated), ("test", 3)):
-        for kind in ("NORMAL", "PNEUMONIA"):
+        for kind in ("NORMAL", "PNEUMONIA", "c", "d", "e")[:classes]:
             for number in range(count):
                 save_photograph(tmp_path / part / kind / f"{number}.jpeg")
     problems = [one for one in inspect_any(open_any(tmp_path)).problems if one.kind == "few-validated"]
-    assert [one.severity for one in problems] == ["warning"] * told
+    assert [one.found for one in problems] == told
+    assert all(one.severity == "warning" for one in problems)
     assert all("official validation part" in str(one) for one in problems)
 
 
@@ -247,7 +265,7 @@ def numbered_classes(root: Path, several: bool = True) -> Path:
     return root
 
 
-def tested_and_told(root: Path) -> tuple[list[str], list[str]]:
+def lists_of(root: Path) -> tuple[list[str], list[str]]:
     """The test pictures, and what is told about lists."""
     data = open_any(root)
     tested = [name for name, part in zip(data.names, data.parts, strict=True) if part == "test"]
@@ -261,20 +279,20 @@ def tested_and_told(root: Path) -> tuple[list[str], list[str]]:
 def test_logs_are_no_lists_of_parts(tmp_path: Path, log: str, several: bool) -> None:
     root = numbered_classes(tmp_path, several)
     (root / f"{log}.txt").write_text("1 0.5\n2 0.6\n3,0.7\n4\t0.8\n")
-    assert tested_and_told(root) == ([], [])
+    assert lists_of(root) == ([], [])
     assert set(open_any(root).parts) == {None}
 
 
 def test_texts_that_name_a_few_pictures_are_no_lists_and_told(tmp_path: Path) -> None:
     root = numbered_classes(tmp_path)
     (root / "test_notes.txt").write_text("these are wrong:\ncat/1.png\nand I took another one\nout\n")
-    assert tested_and_told(root) == ([], ["test_notes.txt: one in 1 of 4 lines"])
+    assert lists_of(root) == ([], ["test_notes.txt: one in 1 of 4 lines"])
 
 
 def test_pictures_of_lists_that_are_not_there_are_told(tmp_path: Path) -> None:
     root = numbered_classes(tmp_path)
     (root / "test.txt").write_text("cat/1.png\ncat/7.png\ncat/8.png\ncat/9.png\n")
-    assert tested_and_told(root) == (["cat/1.png"], ["test.txt: no cat/7.png, cat/8.png and cat/9.png"])
+    assert lists_of(root) == (["cat/1.png"], ["test.txt: no cat/7.png, cat/8.png and cat/9.png"])
 
 
 def test_commas_in_lists_end_the_names(tmp_path: Path) -> None:
@@ -283,14 +301,14 @@ def test_commas_in_lists_end_the_names(tmp_path: Path) -> None:
         "".join(f"{kind}/{n}.png,0\n" for kind in ("cat", "dog") for n in range(4))
     )
     (root / "test.txt").write_text("cat/4.png,0\ncat/5.png, 0\ndog/4.png;1\ndog/5.png\t1\n")
-    assert tested_and_told(root) == (["cat/4.png", "cat/5.png", "dog/4.png", "dog/5.png"], [])
+    assert lists_of(root) == (["cat/4.png", "cat/5.png", "dog/4.png", "dog/5.png"], [])
 
 
 def test_a_picture_that_is_missing_in_its_folder_is_not_taken_from_another(tmp_path: Path) -> None:
     root = numbered_classes(tmp_path)
     (root / "dog" / "4.png").unlink()
     (root / "test.txt").write_text("elsewhere/dog/3.png\nDog/4.png\n")
-    assert tested_and_told(root) == (["dog/3.png"], ["test.txt: no Dog/4.png"])
+    assert lists_of(root) == (["dog/3.png"], ["test.txt: no Dog/4.png"])
 
 
 @pytest.mark.parametrize(("depths", "told"), [((1, 1, 5, 1), 1), ((1, 1, 1, 1), 0), ((3, 4, 5, 3), 0)])
@@ -327,3 +345,14 @@ def test_folders_of_images_with_masks_may_be_patients(tmp_path: Path, official: 
         rows = told[0].advice.splitlines()[-4:]
         assert rows == ["case,part,group", *(f"TCGA_CS_4941_{slice},,TCGA_CS_4941" for slice in range(3))]
         assert "TCGA_CS_4941_0" in data.names
+
+
+def test_a_few_folders_of_many_images_with_masks_are_no_patients(tmp_path: Path) -> None:
+    """As BUSI has them, a folder a diagnosis."""
+    for kind in ("benign", "malignant", "normal"):
+        for number in range(4):
+            save_photograph(tmp_path / kind / f"{kind} ({number}).png")
+            save_picture(tmp_path / kind / f"{kind} ({number})_mask.png", numbered(1))
+    data = open_any(tmp_path)
+    assert len(data.names) == 12
+    assert "likely-patients" not in kinds(tmp_path)

@@ -18,6 +18,9 @@ from netwright.data.splits import MINIMUM_CASES
 FEW_PICTURES = 10
 """With fewer pictures, a class can hardly be learned or tested."""
 
+_FEW_VALIDATED = 20
+"""With fewer pictures in all, chance decides which network is best."""
+
 
 def location(record: Record) -> str:
     """Where a picture is: its file, and its row in a file of many pictures."""
@@ -43,13 +46,13 @@ def few_pictures(dataset: ImageSet) -> list[Problem]:
 
 
 def sort_of_classes(dataset: ImageSet) -> list[Problem]:
-    """Problems of classes with too few pictures to be learned, validated or tested."""
-    learned, validated, tested = (
+    """Problems of classes with too few pictures to be learned or tested, and of a small validation part."""
+    learned, tested = (
         Counter(label for record in dataset.records if record.part in parts for label in record.classes)
-        for parts in ((None, "train"), ("val",), ("test",))
+        for parts in ((None, "train"), ("test",))
     )
     empty_classes = {Path(problem.file).name for problem in dataset.problems if problem.kind == "empty-class"}
-    problems = []
+    problems = _few_validated(dataset)
     for label, name in enumerate(dataset.classes):
         if learned[label] == 0:
             if name not in empty_classes:
@@ -60,14 +63,29 @@ def sort_of_classes(dataset: ImageSet) -> list[Problem]:
             problems.append(
                 _about(dataset, "warning", name, "has few images to learn from", learned[label], "few-cases")
             )
-        elif validated and validated[label] < FEW_PICTURES:
-            what = "has few images in the official validation part, by which networks are chosen"
-            problems.append(_about(dataset, "warning", name, what, validated[label], "few-validated"))
         if tested and not tested[label] and learned[label]:
             problems.append(
                 _about(dataset, "warning", name, "has no image in the test part", 0, "untested-class")
             )
     return problems
+
+
+def _few_validated(dataset: ImageSet) -> list[Problem]:
+    validated = dataset.parts.count("val")
+    if not 0 < validated < _FEW_VALIDATED:
+        return []
+    return [
+        Problem(
+            "warning",
+            str(dataset.root),
+            "has few images in the official validation part, by which networks are chosen",
+            expected=f"{_FEW_VALIDATED} or more",
+            found=str(validated),
+            advice="Chance decides among networks: move the pictures of this part to training, so that a larger one is "
+            "drawn, or give parts of your own with --split-file.",
+            kind="few-validated",
+        )
+    ]
 
 
 def not_whole(root: Path, title: str, differences: Sequence[str]) -> list[Problem]:
@@ -146,15 +164,13 @@ def _about(
     advice = {
         "empty-class": f"Add pictures of it, or remove the {dataset.class_word}.",
         "few-cases": "Results from so few pictures are not reliable: add pictures.",
-        "few-validated": "Chance decides among networks: move the pictures of this part to training, so that a larger "
-        "one is drawn, or give parts of your own with --split-file.",
         "untested-class": "Its accuracy cannot be measured: add pictures of it to the test part.",
     }[kind]
     return Problem(
         severity,
         str(dataset.root),
         f"has a {dataset.class_word} ({name}) that {what}",
-        expected=f"{FEW_PICTURES} or more" if kind in ("few-cases", "few-validated") else "some",
+        expected=f"{FEW_PICTURES} or more" if kind == "few-cases" else "some",
         found=str(count) if count else "none",
         advice=advice,
         kind=kind,

@@ -63,18 +63,18 @@ def read(root: Path) -> ImageSet:
     for part, home in homes_of(root, parts):
         pictures += _pictures_of(root, part, home, classes, problems)
     problems += _folders_below(root, pictures, depth=2 if parts else 1)
-    pictures = pictures if parts else _with_listed_parts(root, pictures)
+    pictures = pictures if parts else _with_listed_parts(root, pictures, problems)
     return image_set(root, "image-folder", classes, pictures, problems)
 
 
-def _with_listed_parts(root: Path, pictures: list[Entry]) -> list[Entry]:
+def _with_listed_parts(root: Path, pictures: list[Entry], problems: list[Problem]) -> list[Entry]:
     """The pictures with the parts of lists in texts; as they are, where there are no such lists. What is in no list is
     for training.
 
     Raises:
-        DatasetError: a picture is in the lists of two parts.
+        DatasetError: a picture is in the lists of two parts, or a line may name several.
     """
-    part_of = listed_parts(root, Pictures({name: path for name, _, _, path in pictures}))
+    part_of = listed_parts(root, Pictures({name: path for name, _, _, path in pictures}), problems)
     if not {"val", "test"} & set(part_of.values()):
         return pictures
     return [(name, label, part_of.get(name, "train"), path) for name, label, _, path in pictures]

@@ -94,7 +94,8 @@ def _as_jpeg(masks: Sequence[Named]) -> list[Problem]:
 
 
 def _folders_of_patients(found: Arrangement) -> list[Problem]:
-    """A warning where several folders have several images, as of patients, and parts are drawn."""
+    """A warning where several folders have several images, as of patients, and parts are drawn. There are at least as
+    many of them as images in the largest one; otherwise they may be of sites, cities or diagnoses."""
     if len(drawn_parts([pair.named.part for pair in found.pairs])) == 1:
         return []
     of_folder: dict[tuple[str, ...], list[str]] = defaultdict(list)
@@ -102,7 +103,7 @@ def _folders_of_patients(found: Arrangement) -> list[Problem]:
         if pair.named.rest and pair.named.part in (None, "train"):
             of_folder[pair.named.rest].append(name)
     several = {"/".join(rest): names for rest, names in of_folder.items() if len(names) > 1}
-    if len(several) < 2:
+    if len(several) < 2 or len(of_folder) < max(map(len, several.values())):
         return []
     first, names = next(iter(several.items()))
     rows = "\n".join(f"{name},,{first}" for name in names[:_SHOWN])

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from netwright.data.files import read_text
 from netwright.data.io.images import is_picture
-from netwright.data.issues import Problem, UnusableFile, enumerate_words
+from netwright.data.issues import Problem, UnusableFile
 from netwright.data.layouts.mask_pairs import WITHOUT_MASKS, Arrangement, Pair
 from netwright.data.layouts.part_names import PARTS
+from netwright.data.layouts.picture_tables import LISTS, LISTS_ADVICE, absent_names, words_of_line
 from netwright.data.splits import Part
 
 UNLISTED = "is in none of the lists of parts"
@@ -84,8 +85,7 @@ def _read(path: Path, by_stem: Mapping[str, Sequence[Pair]], root: Path) -> tupl
     pairs: list[Pair] = []
     absent: list[str] = []
     for line in filter(None, lines):
-        words = (line, line.split()[0])
-        of_line = next((of for word in words if (of := _named(word, by_stem, root))), None)
+        of_line = next((of for word in words_of_line(line) if (of := _named(word, by_stem, root))), None)
         if of_line:
             pairs += of_line
         else:
@@ -125,14 +125,9 @@ def _parted(
             if lists[first] != lists[path]:
                 other = other or f"{pair.named.path.name} also in {first.name}"
         if other:
-            problems.append(
-                _problem("error", path, "names a picture of another part", "each in one list", other)
-            )
+            problems.append(_in_two_lists(path, other))
         if absent:
-            some = enumerate_words(absent[:3]) + ", ..." * (len(absent) > 3)
-            problems.append(
-                _problem("warning", path, "names pictures that are not there", "all of them", f"no {some}")
-            )
+            problems.append(absent_names(path, absent))
     chosen = [
         _in_part(pair, lists[part_of[pair.named.path]]) for pair in found.pairs if pair.named.path in part_of
     ]
@@ -150,13 +145,13 @@ def _in_part(pair: Pair, part: Part) -> Pair:
     return Pair(image, tuple(replace(mask, part=part) for mask in pair.masks))
 
 
-def _problem(severity: str, path: Path, what: str, expected: str, found: str) -> Problem:
+def _in_two_lists(path: Path, other: str) -> Problem:
     return Problem(
-        "error" if severity == "error" else "warning",
+        "error",
         str(path),
-        what,
-        expected=expected,
-        found=found,
-        advice="Correct the list, or give parts of your own with --split-file.",
-        kind="lists-of-parts",
+        "names a picture of another part",
+        expected="each in one list",
+        found=other,
+        advice=LISTS_ADVICE,
+        kind=LISTS,
     )

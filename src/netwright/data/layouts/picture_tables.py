@@ -13,7 +13,7 @@ from pathlib import Path
 
 from netwright.data.files import read_text, reading
 from netwright.data.io.images import PICTURE_ENDINGS
-from netwright.data.issues import UnusableFile
+from netwright.data.issues import Problem, UnusableFile, enumerate_words
 from netwright.data.layouts.part_names import part_among, part_in, words_of
 from netwright.data.splits import Part
 from netwright.errors import DatasetError
@@ -23,6 +23,14 @@ _OURS = ("boxes.csv", "predictions.csv")
 _SUBMISSION = re.compile(r".*submission.*", re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
 _FOLDERS = 20
+_SEPARATOR = re.compile(r"[,;\t]")
+_COUNT = re.compile(r"0|[1-9]\d*")
+
+LISTS = "lists-of-parts"
+"""The kind of a problem of texts that list the pictures of a part."""
+
+LISTS_ADVICE = "Correct the list, or give parts of your own with --split-file."
+
 _PEEKED = 1_000_000
 """In about so many values of a table the name of a picture is looked for, as those of the first may be elsewhere."""
 
@@ -65,6 +73,19 @@ class Pictures:
             found[bare(name.rpartition("/")[2]).casefold()].append(name)
         return found
 
+    @cached_property
+    def _folders(self) -> dict[str, frozenset[str]]:
+        """The names of the folders around pictures, in lower case, by the path of the last one."""
+        of_home: dict[str, frozenset[str]] = {}
+        for name in self.paths:
+            home = name.rpartition("/")[0]
+            of_home.setdefault(home, frozenset(home.casefold().split("/")))
+        return of_home
+
+    @cached_property
+    def _known_folders(self) -> frozenset[str]:
+        return frozenset().union(*self._folders.values())
+
     def _in_other_case(self, file: str) -> list[str]:
         """The picture with a name that differs in small and capital letters alone, if it is the only one."""
         found = self._by_small_name.get(bare(file).casefold(), [])
@@ -72,7 +93,7 @@ class Pictures:
 
     def called(self, value: str, part: Part | None = None) -> list[str]:
         """The pictures that a value of a table may mean: by path within the folder (or within one around it), by file
-        name, or by stem.
+        name, or by stem. If the value names folders that are there, its name alone means pictures in these.
 
         Args:
             value: of the table.
@@ -85,6 +106,8 @@ class Pictures:
                 return [path]
         file = folders[-1]
         found = self._by_name.get(file) or self._by_name.get(bare(file)) or self._in_other_case(file)
+        if around := self._known_folders.intersection(value.casefold().split("/")[:-1]):
+            found = [name for name in found if around <= self._folders[name.rpartition("/")[0]]]
         within = [name for name in found if part_of_folders(name) == part] if part and len(found) > 1 else []
         return within or found
 
@@ -110,23 +133,24 @@ def part_of_table(path: Path) -> Part | None:
     return part_among(words_of(path.stem))
 
 
-def listed_parts(root: Path, pictures: Pictures) -> dict[str, Part]:
+def listed_parts(root: Path, pictures: Pictures, problems: list[Problem] | None = None) -> dict[str, Part]:
     """The parts of pictures that texts list, by the name of a picture: NIH's ``test_list.txt``.
 
+    Args:
+        root: the folder of the texts.
+        pictures: that they may list.
+        problems: gets a warning of each list with pictures that are not there, and of each text that is no list,
+            although some of its lines name pictures.
+
     Raises:
-        DatasetError: a picture is in the lists of two parts.
+        DatasetError: a picture is in the lists of two parts, or a line of a list may name several.
     """
     list_of: dict[str, tuple[Part, Path]] = {}
     for path in sorted(root.glob("*.txt")):
         if (part := part_of_table(path)) is None:
             continue
-        try:
-            lines = read_text(path, "the name of a picture a line").split("\n")
-        except UnusableFile:
-            continue
-        for line in filter(None, map(str.strip, lines)):
-            name = _listed(pictures, line, path)
-            other, first = list_of.setdefault(name, (part, path)) if name else (part, path)
+        for name in _listed(pictures, path, [] if problems is None else problems):
+            other, first = list_of.setdefault(name, (part, path))
             if other != part:
                 raise DatasetError(
                     f"{root} has the picture {name} in {first.name} and in {path.name}: expected each picture in one "
@@ -135,25 +159,88 @@ def listed_parts(root: Path, pictures: Pictures) -> dict[str, Part]:
     return {name: part for name, (part, _) in list_of.items()}
 
 
-def _listed(pictures: Pictures, line: str, path: Path) -> str:
-    """The picture that a line of a list names, by all of it or by its first word; empty where it names none.
+def _listed(pictures: Pictures, path: Path, problems: list[Problem]) -> list[str]:
+    """The pictures that a text lists; none where fewer than half of its lines name pictures, there or not.
 
     Raises:
-        DatasetError: it may name several.
+        DatasetError: a line may name several.
     """
-    for value in (line, line.split()[0]):
-        found = pictures.called(value)
-        ending = f"/{bare(value)}"
-        if len(found) > 1:
-            found = [name for name in found if f"/{bare(name)}".endswith(ending)] if "/" in value else found
-        if len(found) > 1:
+    try:
+        text = read_text(path, "the name of a picture a line")
+    except UnusableFile:
+        return []
+    named = {line: _named(pictures, line) for line in filter(None, map(str.strip, text.split("\n")))}
+    some = [line for line, names in named.items() if names]
+    absent = [line for line, names in named.items() if not names]
+    if 2 * (len(some) + sum(map(_says_picture, absent))) < len(named):
+        if some:
+            problems.append(_no_list(path, len(some), len(named)))
+        return []
+    if absent:
+        problems.append(absent_names(path, absent))
+    for line in some:
+        if len(named[line]) > 1:
+            first, second = named[line][:2]
             raise DatasetError(
-                f"{path} lists {value}, which may be {found[0]} or {found[1]}: expected one picture a line, such as "
-                f"{found[0]}. Write the folders of the pictures, too, or remove the list from the folder."
+                f"{path} lists {line}, which may be {first} or {second}: expected one picture a line, such as "
+                f"{first}. Write the folders of the pictures, too, or remove the list from the folder."
             )
+    return [named[line][0] for line in some]
+
+
+def words_of_line(line: str) -> tuple[str, ...]:
+    """What may be a name in a line of a list: all of it, what is before a comma, semicolon or tab, and the first
+    word."""
+    words = dict.fromkeys([line, _SEPARATOR.split(line)[0].strip(), line.split()[0]])
+    return tuple(filter(None, words))
+
+
+def _words(line: str) -> list[str]:
+    """What may be a name in a line, without a number that something follows, as the epoch in the log of a training. One
+    that begins with 0 is none."""
+    return [word for word in words_of_line(line) if word == line or not _COUNT.fullmatch(word)]
+
+
+def _named(pictures: Pictures, line: str) -> list[str]:
+    """The pictures that a line may name; of several those whose folders end as the line tells."""
+    for word in _words(line):
+        found = pictures.called(word)
+        if len(found) > 1 and "/" in word:
+            ending = f"/{bare(word)}"
+            found = [name for name in found if f"/{bare(name)}".endswith(ending)]
         if found:
-            return found[0]
-    return ""
+            return found
+    return []
+
+
+def _says_picture(line: str) -> bool:
+    return any(word.lower().endswith(PICTURE_ENDINGS) for word in _words(line))
+
+
+def absent_names(path: Path, absent: Sequence[str]) -> Problem:
+    """A warning of lines of a list that name no picture."""
+    some = enumerate_words(absent[:3]) + ", ..." * (len(absent) > 3)
+    return Problem(
+        "warning",
+        str(path),
+        "names pictures that are not there",
+        expected="all of them",
+        found=f"no {some}",
+        advice=LISTS_ADVICE,
+        kind=LISTS,
+    )
+
+
+def _no_list(path: Path, some: int, lines: int) -> Problem:
+    return Problem(
+        "warning",
+        str(path),
+        "is not taken for a list of a part, although some of its lines name pictures",
+        expected="a picture in most lines",
+        found=f"one in {some} of {lines} lines",
+        advice=LISTS_ADVICE,
+        kind=LISTS,
+    )
 
 
 def tables_in(root: Path) -> list[Path]:

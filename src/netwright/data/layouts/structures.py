@@ -10,7 +10,7 @@ from netwright.errors import DatasetError
 
 
 def refuse_structures(root: Path) -> None:
-    """Refuse folders of an image that have several label maps in a folder below, such as ``segmentations``.
+    """Refuse folders that have more label maps in a folder below, such as ``segmentations``, than images.
 
     Args:
         root: a folder of no known layout.
@@ -22,7 +22,7 @@ def refuse_structures(root: Path) -> None:
         if folder == root or not LABEL_WORD.search(folder.name):
             continue
         maps, images = volume_files_in(folder), volume_files_in(folder.parent)
-        if len(maps) > 1 and images:
+        if images and len(images) < len(maps):
             first, second, image = (file.relative_to(root).as_posix() for file in (*maps[:2], images[0]))
             raise DatasetError(
                 f"{root} has a label map for each structure, such as {first} and {second}, beside {image}: expected "
