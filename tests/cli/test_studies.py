@@ -36,7 +36,7 @@ SECRET = "hunter2"
 def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of each kind."""
     if request.param == "journal":
-        return f"journal://{tmp_path / 'disk' / 'lab.journal'}"
+        return f"journal://{tmp_path / 'lab.journal'}"
     url: str = request.getfixturevalue("database")
     return url
 

@@ -189,7 +189,7 @@ def study(postgresql: PostgreSQL, _database: str, new_run: Run) -> Callable[...,
 @pytest.fixture
 def journal(new_run: Run, tmp_path: Path) -> Callable[[str], list[Path]]:
     """Makes two run folders that share a new study in a journal file, by its name."""
-    url = f"journal://{tmp_path / 'disk' / 'lab.journal'}"
+    url = f"journal://{tmp_path / 'lab.journal'}"
     remember_database(url)
 
     def make(name: str) -> list[Path]:

@@ -28,6 +28,7 @@ LEASE = 1.5
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    (tmp_path / "disk").mkdir()
     return tmp_path / "disk" / "lab.journal"
 
 
@@ -135,7 +136,7 @@ def test_a_damaged_journal_and_a_disk_that_is_away_are_told(
     blocked = file.parent / "a file"
     blocked.touch()
     with pytest.raises(StorageError, match="cannot be used"):
-        backend.open_for_writing(Place(f"journal://{blocked / 'lab.journal'}"))
+        backend.register_run(Place(f"journal://{blocked / 'lab.journal'}"), "", "{}")
     monkeypatch.setattr(journal_file, "LOCK_SECONDS", 0.1)
     lock = DiskLock(StudyFiles(file, "study").folder / "lock")
     holding, seen = threading.Event(), threading.Event()
@@ -154,6 +155,27 @@ def test_a_damaged_journal_and_a_disk_that_is_away_are_told(
     thread.join(30)
     with lock, lock:
         pass
+
+
+@pytest.mark.parametrize("gone", ["disk", "disk/lab.journal", "disk/lab.journal.netwright"])
+def test_a_study_whose_files_are_away_is_refused_and_none_is_made_in_its_place(
+    place: Place, tmp_path: Path, gone: str
+) -> None:
+    (tmp_path / gone).rename(tmp_path / "away")
+    left = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StorageError, match=r"is not there\. Mount its disk"), backend.driving(place, "a"):
+        pass
+    with pytest.raises(StorageError, match=r"is not there\. Mount its disk"):
+        backend.open_for_writing(place)
+    with pytest.raises(StorageError, match=r"is not there\. Mount its disk"):
+        backend.reopen(place, "with more hours")
+    assert sorted(tmp_path.rglob("*")) == left
+
+
+def test_a_study_is_not_begun_where_there_is_no_folder_for_its_journal(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=f"there is no folder {tmp_path / 'disk'}. Mount its disk"):
+        backend.register_run(Place(f"journal://{tmp_path / 'disk' / 'lab.journal'}"), "", "{}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_clock_is_that_of_the_disk(place: Place, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

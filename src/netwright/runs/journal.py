@@ -13,7 +13,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
-from netwright.errors import RunError, SettingsError, first_line
+from netwright.errors import RunError, SettingsError, StorageError, first_line
 from netwright.files import file_stamp, read_json
 from netwright.runs.drivers import Driver
 from netwright.runs.journal_driver import JournalDriver, SharedJournal, StudyFiles, drivers_in, folder_beside
@@ -46,12 +46,13 @@ def exists(place: Place) -> bool:
 
 
 def open_for_writing(place: Place) -> BaseStorage:
-    """Opens the storage. It is made where there is none.
+    """Opens the storage.
 
     Raises:
-        StorageError: its disk cannot be used.
+        RunError: the journal is damaged.
+        StorageError: its disk cannot be used, or it has no such study.
     """
-    return _opened(place, _files(place), None)
+    return _opened(place, _registered(place), None)
 
 
 @contextlib.contextmanager
@@ -63,9 +64,10 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
         folder: of the run, for messages.
 
     Raises:
-        StorageError: its disk cannot be used.
+        RunError: the journal is damaged.
+        StorageError: its disk cannot be used, or it has no such study.
     """
-    files = _files(place)
+    files = _registered(place)
     driver = JournalDriver(files, place, folder)
     driver.storage = _opened(place, files, driver)
     with renewed(driver, place.lease_seconds):
@@ -102,9 +104,9 @@ def reopen(place: Place, settings: str) -> None:
         settings: the text of ``run.yaml``.
 
     Raises:
-        StorageError: its disk cannot be used.
+        StorageError: its disk cannot be used, or it has no such study.
     """
-    files = _files(place)
+    files = _registered(place)
     with files.lock:
         kept = files.kept()
         if kept is not None:
@@ -154,7 +156,7 @@ def register_run(place: Place, settings: str, splits: str) -> bool:
     Raises:
         StorageError: its disk cannot be used.
     """
-    files = _files(place)
+    files = _new(place)
     with files.lock:
         if files.kept() is not None:
             return False
@@ -181,17 +183,39 @@ def _journal(place: Place) -> Path:
     return Path(place.url.removeprefix(f"{SCHEME}://"))
 
 
-def _files(place: Place) -> StudyFiles:
-    """The files of a study, in a folder that is made where there is none.
+def _new(place: Place) -> StudyFiles:
+    """The files of a study that may be new, in a folder that is made beside the journal where there is none.
 
     Raises:
         StorageError: it cannot be made.
     """
-    files = StudyFiles(_journal(place), place.study)
+    journal = _journal(place)
+    files = StudyFiles(journal, place.study)
     try:
-        files.folder.mkdir(parents=True, exist_ok=True)
+        files.folder.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise StorageError(
+            f"{journal} cannot be made: there is no folder {journal.parent}. Mount its disk, make the folder, or "
+            "correct --storage."
+        ) from None
     except OSError as error:
         raise cannot_be_used(files.folder, error) from error
+    return files
+
+
+def _registered(place: Place) -> StudyFiles:
+    """The files of a study that has begun.
+
+    Raises:
+        StorageError: there is none.
+    """
+    journal = _journal(place)
+    files = StudyFiles(journal, place.study)
+    if files.kept() is None or not journal.exists():
+        raise StorageError(
+            f"{journal}, or what belongs to the study {place.study!r} in {files.folder}, is not there. Mount its disk, "
+            "or restore both from a copy; then go on with 'netwright resume'."
+        )
     return files
 
 
