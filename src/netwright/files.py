@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -55,22 +56,23 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: it cannot be written (a full disk, say).
     """
-    temporary = _temporary(path)
+    new = temporary(path)
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with new.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        new.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the disk may be away
+            new.unlink()
         raise StorageError(
             f"{path} cannot be written ({error.strerror or error}). Make room or mend the folder, then go on with "
             "'netwright resume'; nothing finished is lost."
         ) from error
 
 
-def _temporary(path: Path) -> Path:
+def temporary(path: Path) -> Path:
     """Where this process writes what will be a file."""
     return path.with_name(f".{path.name}.{os.getpid()}@{socket.gethostname()}{PARTIAL}")
 
@@ -111,7 +113,7 @@ def _is_written_now(path: Path) -> bool:
 
 def _is_recent(path: Path) -> bool:
     """Whether a file was written to lately, by the clock of the disk: those of two machines may differ."""
-    probe = _temporary(path.with_name("clock"))
+    probe = temporary(path.with_name("clock"))
     try:
         probe.touch()
         now = probe.stat().st_mtime

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -21,6 +24,7 @@ from netwright.runs.journal_driver import StudyFiles
 from netwright.runs.journal_file import DiskLock
 from netwright.runs.kept_run import KeptRun
 from netwright.runs.place import Place
+from processes import run
 
 pytestmark = pytest.mark.cluster
 LEASE = 1.5
@@ -133,6 +137,8 @@ def test_a_damaged_journal_and_a_disk_that_is_away_are_told(
     file.write_bytes(b"no journal at all\n" + file.read_bytes())
     with pytest.raises(RunError, match=re.escape(f"{file} is damaged")), backend.reading(place):
         pass
+    with pytest.raises(RunError, match=re.escape(f"{file} is damaged")), backend.driving(place, "a"):
+        pass
     blocked = file.parent / "a file"
     blocked.touch()
     with pytest.raises(StorageError, match="cannot be used"):
@@ -176,6 +182,78 @@ def test_a_study_is_not_begun_where_there_is_no_folder_for_its_journal(tmp_path:
     with pytest.raises(StorageError, match=f"there is no folder {tmp_path / 'disk'}. Mount its disk"):
         backend.register_run(Place(f"journal://{tmp_path / 'disk' / 'lab.journal'}"), "", "{}")
     assert list(tmp_path.iterdir()) == []
+
+
+def taken_by_another_thread(lock: DiskLock) -> bool:
+    """Whether another thread gets a lock within a moment."""
+    taken = threading.Event()
+
+    def take() -> None:
+        with lock:
+            taken.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    return taken.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (OSError(errno.ENOSYS, "Function not implemented"), StorageError, "its disk has no flock"),
+        (OSError(errno.EIO, "Input/output error"), StorageError, "cannot be used"),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
+    ],
+)
+def test_a_lock_that_is_not_had_is_left_to_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    kind: type[BaseException],
+    told: str | None,
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise error
+
+    lock = DiskLock(tmp_path / "lock")
+    with monkeypatch.context() as kernel:
+        kernel.setattr(fcntl, "flock", refuse)
+        with pytest.raises(kind, match=told):
+            lock.acquire()
+    assert taken_by_another_thread(lock)
+
+
+def test_the_leases_are_renewed_again_when_the_disk_is_back(
+    place: Place, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases = next(file.with_name("lab.journal.netwright").glob("leases-*.json"))
+    with backend.driving(place, "a"):
+        away = leases.rename(leases.with_name("away"))
+        leases.mkdir()  # so that to read it is an error, as on a disk that does not answer
+        time.sleep(LEASE / 2)
+        leases.rmdir()
+        away.rename(leases)
+        before = leases.read_text()
+        end = time.monotonic() + 10 * LEASE
+        while leases.read_text() == before and time.monotonic() < end:
+            time.sleep(0.05)
+        assert len(backend.drivers(place)) == 1
+    assert backend.drivers(place) == ()
+
+
+def test_what_a_killed_driver_was_writing_is_removed_by_the_next(place: Place, file: Path) -> None:
+    folder = file.with_name("lab.journal.netwright")
+    kept = sorted(path.name for path in folder.iterdir())
+    killed = (
+        "import os, sys\nfrom pathlib import Path\nfrom netwright.runs.journal_driver import StudyFiles\n"
+        "from netwright.runs.kept_run import KeptRun\n"
+        "os.link = lambda *names: os._exit(9)\n"
+        "StudyFiles(Path(sys.argv[1]), 'other').begin(KeptRun('', ''))\n"
+    )
+    assert run([sys.executable, "-c", killed, str(file)]).returncode == 9
+    assert len(list(folder.iterdir())) == len(kept) + 1
+    with backend.driving(place, "a"):
+        pass
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("clock-")) == kept
 
 
 def test_the_clock_is_that_of_the_disk(place: Place, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 
-from netwright.errors import RunError, SettingsError, StorageError, first_line
-from netwright.files import file_stamp, read_json
+from netwright.errors import SettingsError, StorageError
+from netwright.files import file_stamp
 from netwright.runs.drivers import Driver
 from netwright.runs.journal_driver import JournalDriver, SharedJournal, StudyFiles, drivers_in, folder_beside
-from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used
+from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used, read_beside
 from netwright.runs.kept_run import KeptRun
 from netwright.runs.leases import renewed
 from netwright.runs.place import Place
@@ -131,10 +131,7 @@ def reading(place: Place) -> Iterator[BaseStorage]:
             copy.touch()  # a run that has not begun
         except OSError as error:
             raise cannot_be_used(journal, error) from error
-        try:
-            yield JournalStorage(JournalFile(copy, DiskLock(Path(folder) / "lock")))
-        except ValueError as error:  # of a line that is no JSON
-            raise RunError(f"{journal} is damaged ({first_line(error)}). Restore it from a copy.") from None
+        yield JournalStorage(JournalFile(copy, DiskLock(Path(folder) / "lock"), journal))
 
 
 def stamp(place: Place) -> object:
@@ -168,14 +165,22 @@ def register_run(place: Place, settings: str, splits: str) -> bool:
 
 
 def registered_run(place: Place) -> KeptRun | None:
-    """What `register_run` has kept; None where the journal has no such study."""
+    """What `register_run` has kept; None where the journal has no such study.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
     return StudyFiles(_journal(place), place.study).kept()
 
 
 def registered_studies(place: Place) -> tuple[str, ...]:
-    """The names of all studies with a run, sorted."""
-    kept = sorted(folder_beside(_journal(place)).glob("run-*.json"))
-    return tuple(sorted(str(read_json(file)["study"]) for file in kept))
+    """The names of all studies with a run, sorted.
+
+    Raises:
+        StorageError: its disk cannot be used.
+    """
+    kept = map(read_beside, folder_beside(_journal(place)).glob("run-*.json"))
+    return tuple(sorted(str(values["study"]) for values in kept if values is not None))
 
 
 def _journal(place: Place) -> Path:

@@ -24,9 +24,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import StorageError
 from netwright.execution.notes import say_once
-from netwright.files import read_json, write_json
+from netwright.files import remove_partial, temporary, write_json
 from netwright.runs.drivers import END, TakenUp, new_trial
-from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used
+from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used, read_beside
 from netwright.runs.kept_run import KeptRun
 from netwright.runs.place import Place
 
@@ -77,20 +77,30 @@ class StudyFiles:
             raise cannot_be_used(self._clock, error) from error
 
     def leases(self) -> dict[str, Lease]:
-        """All leases, also those that have lapsed."""
-        if not self._leases.exists():
-            return {}
-        return {what: Lease(**values) for what, values in read_json(self._leases).items()}
+        """All leases, also those that have lapsed.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
+        return {what: Lease(**values) for what, values in (read_beside(self._leases) or {}).items()}
 
     def write_leases(self, leases: dict[str, Lease]) -> None:
-        """Keeps these."""
+        """Keeps these.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
         write_json(self._leases, {what: asdict(lease) for what, lease in leases.items()})
 
     def kept(self) -> KeptRun | None:
-        """The run of the study; None: there is none."""
-        if not self.run.exists():
+        """The run of the study; None: there is none.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        values = read_beside(self.run)
+        if values is None:
             return None
-        values = read_json(self.run)
         return KeptRun(values["settings"], values["splits"], values["finished"])
 
     def keep(self, kept: KeptRun) -> None:
@@ -103,7 +113,7 @@ class StudyFiles:
         Raises:
             StorageError: the disk cannot be used.
         """
-        new = self.run.with_name(f".{self.run.name}.{secrets.token_hex(4)}")
+        new = temporary(self.run)
         write_json(new, {"study": self.study, **asdict(kept)})
         try:
             os.link(new, self.run)
@@ -112,8 +122,14 @@ class StudyFiles:
         except OSError as error:
             raise cannot_be_used(self.run, error) from error
         finally:
-            new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                new.unlink()
         return True
+
+    def tidy(self) -> None:
+        """Removes what processes have left that were killed while they wrote; what stays does no harm."""
+        with contextlib.suppress(OSError):
+            remove_partial(self.folder)
 
 
 def folder_beside(journal: Path) -> Path:
@@ -270,6 +286,7 @@ class JournalDriver:
     def enter(self) -> None:
         """Makes this driver known, and removes what drivers have left that were killed long ago."""
         with self._changed() as (leases, now):
+            self._files.tidy()
             for what in [what for what, lease in leases.items() if lease.ends < now - 86400.0]:
                 del leases[what]
             self._take(leases, now, self._driver)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import threading
 from collections.abc import Generator
@@ -13,12 +15,13 @@ from filelock import FileLock, Timeout
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 
-from netwright.errors import StorageError
+from netwright.errors import RunError, StorageError, first_line
 
 LOCK_SECONDS = 600.0
 """Nobody holds the lock for so long but a process that is suspended, or a disk that does not answer."""
 POLL_SECONDS = 0.01
 _LAST_LINE_BYTES = 2**24
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 class DiskLock(BaseJournalFileLock):
@@ -31,32 +34,56 @@ class DiskLock(BaseJournalFileLock):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = threading.RLock()
-        self._file = FileLock(path, timeout=LOCK_SECONDS, thread_local=False, poll_interval=POLL_SECONDS)
+        self._file = FileLock(
+            path,
+            timeout=LOCK_SECONDS,
+            thread_local=False,
+            poll_interval=POLL_SECONDS,
+            fallback_to_soft=False,  # a lock by a file's existence would outlive its process
+        )
 
     def acquire(self) -> bool:
         """Wait for it.
 
         Raises:
-            StorageError: another process holds it for too long, or the disk cannot be written to.
+            StorageError: another process holds it for too long, or the disk cannot be written to, or has no locks.
         """
         self._thread.acquire()
         try:
+            self._lock_file()
+        except BaseException:
+            self._thread.release()
+            raise
+        return True
+
+    def _lock_file(self) -> None:
+        try:
             self._file.acquire()
         except Timeout:
-            self._thread.release()
             raise StorageError(
                 f"{self._path} has been locked by another process for {LOCK_SECONDS / 60:.0f} minutes. End that one if "
                 "it hangs, or wait for the disk; then go on with 'netwright resume'. Nothing that was stored is lost."
             ) from None
         except OSError as error:
-            self._thread.release()
-            raise cannot_be_used(self._path, error) from error
-        return True
+            if error.errno not in _NO_LOCKS:
+                raise cannot_be_used(self._path, error) from error
+            raise StorageError(
+                f"{self._path} cannot be locked ({error.strerror}): its disk has no flock. Mount it with flock, or "
+                "name a journal on another disk, or a PostgreSQL database."
+            ) from error
 
     def release(self) -> None:
-        """Give it back."""
-        self._file.release()
-        self._thread.release()
+        """Give it back.
+
+        Raises:
+            StorageError: the disk does not take it.
+        """
+        try:
+            self._file.release()
+        except OSError as error:
+            raise cannot_be_used(self._path, error) from error
+        finally:
+            self._thread.release()
 
     def __enter__(self) -> DiskLock:
         self.acquire()
@@ -74,13 +101,15 @@ class JournalFile(JournalFileBackend):
     Args:
         path: of the file; it is made where there is none.
         lock: of its writers.
+        original: of which the file is a copy, for messages; None: it is none.
 
     Raises:
         StorageError: it cannot be made.
     """
 
-    def __init__(self, path: Path, lock: DiskLock) -> None:
+    def __init__(self, path: Path, lock: DiskLock, original: Path | None = None) -> None:
         self._path = path
+        self._shown = original or path
         self.lock = lock
         try:
             super().__init__(str(path), lock)
@@ -91,12 +120,17 @@ class JournalFile(JournalFileBackend):
         """As in `JournalFileBackend`.
 
         Raises:
+            RunError: it is damaged.
             StorageError: it cannot be read.
         """
         try:
             yield from super().read_logs(log_number_from)
         except OSError as error:
             raise cannot_be_used(self._path, error) from error
+        except ValueError as error:  # of a line that is no JSON
+            raise RunError(
+                f"{self._shown} is damaged ({first_line(error)}). Restore it from a copy."
+            ) from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """As in `JournalFileBackend`.
@@ -121,6 +155,22 @@ class JournalFile(JournalFileBackend):
                 return
             file.seek(begin)
             file.truncate(begin + file.read().rfind(b"\n") + 1)
+
+
+def read_beside(path: Path) -> Any:
+    """The value in a JSON file beside a journal; None: there is no such file.
+
+    Raises:
+        StorageError: it cannot be read, or is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot_be_used(path, error) from error
+    except ValueError as error:
+        raise StorageError(f"{path} is damaged ({first_line(error)}). Restore it from a copy.") from None
 
 
 def cannot_be_used(path: Path, error: OSError) -> StorageError:
