@@ -139,6 +139,8 @@ def test_another_training_is_tried_before_snapshots_and_the_default_is_the_secon
     ordered = in_order([*ends, *snapshots, default])
     assert [one.name for one in ordered] == ["best", "default", "other", "before", "other before", "third"]
     assert [one.name for one in in_order([snapshots[0], ends[0]])] == ["best", "before"]
+    first = in_order([*ends, *snapshots, default], default_first=True)
+    assert [one.name for one in first] == ["default", "best", "other", "before", "other before", "third"]
 
 
 SURE = Rule(chance=1.0)
@@ -258,6 +260,25 @@ def test_there_is_always_a_network_whatever_the_time(ended: Ended, tmp_path: Pat
     assert decision["mirror_axes"] == []
     assert decision["seconds"] <= time.perf_counter() - begun
     assert load_trained(tmp_path / "winner", ended.settings, "cpu").network is not None
+
+
+@pytest.mark.parametrize("ended", ["classes"], indirect=True)
+@pytest.mark.parametrize("room", [True, False])
+def test_where_there_is_time_or_room_for_one_network_it_is_the_default(
+    room: bool, ended: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else was shown to be better than it, however high its score was in the race."""
+    *others, last = (replace(one, folder=_copied(one.folder, tmp_path / one.name)) for one in ended.finalists)
+    finalists = (*others, replace(last, score=-1.0, default=True))
+    if not room:
+        monkeypatch.setattr("netwright.comparison.kept_outputs.ROOM", 0.0)
+    job = ended.job(tmp_path / "winner", finalists=finalists, seconds=120.0 * (not room))
+    decision = choose_ensemble(job)
+    assert [member["name"] for member in decision["members"]] == [last.name]
+    job = replace(job, settings=limited_to(ended.settings, "parameters<=1"))
+    costly = tuple(replace(one, cost={"parameters": 2 * one.default}) for one in finalists)
+    decision = choose_ensemble(replace(job, finalists=costly))
+    assert [member["name"] for member in decision["members"]] != [last.name], "it breaks a limit"
 
 
 @pytest.mark.parametrize("ended", ["classes", "pictures"], indirect=True)

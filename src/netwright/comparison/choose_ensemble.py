@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 def choose_ensemble(job: EnsembleJob) -> dict[str, Any]:
     """Chooses, and writes the chosen network into the job's folder, where `load_trained` has it from.
 
-    Finalists are tried in order of their scores until the time is over, the first one whatever the time. What is fitted
-    after a training (`netwright.tasks.base.Task.finish`) is not part of it.
+    Finalists are tried until the time is over, the first one whatever the time: the default where that is used unless
+    something is better, then the others in order of their scores. What is fitted after a training
+    (`netwright.tasks.base.Task.finish`) is not part of it.
 
     Returns:
         Plain values. ``members``: of each its ``name``, ``weight`` in the mean, reward ``alone``, and of the ensemble
@@ -82,7 +83,9 @@ class _Choosing:
 
     def _selected(self, rule: Rule) -> Selection:
         library = self._finalists.library
-        first = Selection(*(alone(0, library.size),) * 3, None, "only one network was tried")
+        tried = self._finalists.tried
+        best = max(range(library.size), key=lambda number: tried[number].finalist.score)
+        first = Selection(*(alone(best, library.size),) * 3, None, "only one network was tried")
         if library.size == 1:
             return first
         rule = replace(rule, steps=1) if self._job.single else rule  # of one step comes one network

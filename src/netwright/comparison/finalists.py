@@ -121,16 +121,20 @@ class EnsembleJob:
     threads: int = 1
 
 
-def in_order(finalists: Sequence[Finalist]) -> list[Finalist]:
+def in_order(finalists: Sequence[Finalist], *, default_first: bool = False) -> list[Finalist]:
     """Finalists in the order in which they are tried: by score, but some come early, as time may be short.
 
     The default is the second at the latest, and the best of another choice the third: a snapshot of the same training
     adds less to an ensemble.
+
+    Args:
+        finalists: that may be tried.
+        default_first: whether the default is the first, so that it is what is used where there is no time for others.
     """
     ordered = sorted(finalists, key=lambda one: -one.score)
-    default = next((index for index, one in enumerate(ordered) if one.default), 0)
-    if default > 1:
-        ordered.insert(1, ordered.pop(default))
+    default, place = next((i for i, one in enumerate(ordered) if one.default), 0), 0 if default_first else 1
+    if default > place:
+        ordered.insert(place, ordered.pop(default))
     choices = [one.choice for one in ordered[:2]]
     other = next((index for index, one in enumerate(ordered) if one.choice not in choices), 0)
     if other > 2:

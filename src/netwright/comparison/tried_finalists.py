@@ -56,7 +56,9 @@ class Tried:
 
 
 class TriedFinalists:
-    """Finalists, tried in order of their scores until the time is over, the first one whatever the time.
+    """Finalists, tried in order until the time is over, the first one whatever the time.
+
+    The first is the default where that is used unless something is better, else the one with the best score.
 
     Args:
         job: what is to be decided.
@@ -90,7 +92,7 @@ class TriedFinalists:
         Raises:
             RunError: none can be used.
         """
-        for finalist in in_order(self._job.finalists):
+        for finalist in in_order(self._job.finalists, default_first=self._may_fall_back()):
             begun = time.perf_counter()
             try:
                 self.tried.append(self._try_one(finalist))
@@ -118,6 +120,14 @@ class TriedFinalists:
             {"name": one.name, "reason": "no time"} for one in self._job.finalists if one.name not in known
         ]
 
+    def _may_fall_back(self) -> bool:
+        """Whether the default may be used unless something is better: without weighed costs, and within the limits."""
+        objective = self._job.settings.objective
+        default = next((one for one in self._job.finalists if one.default), None)
+        if default is None or not objective.plain:
+            return False
+        return not default.cost or objective.violation({}, combined_cost([default.cost], 1)) is None
+
     def _try_one(self, finalist: Finalist) -> Tried:
         job, cases = self._job, self._job.validation
         kept = find_outputs(finalist.folder, cases, str(job.prepared))
@@ -132,7 +142,7 @@ class TriedFinalists:
         return Tried(finalist, kept, dict(cost))
 
     def _try_without_room(self, finalist: Finalist) -> Tried:
-        """The best finalist, which is used also where there is no room for its outputs, and then alone."""
+        """The first finalist, which is used also where there is no room for its outputs, and then alone."""
         job, task = self._job, self.problem.task
         network = network_of([(finalist, 1.0)], (), job.settings, task).to(self.device)
         self._rows[alone(0, 1)] = self.problem.scores(network, job.validation, self._protocol, self.device)
