@@ -37,6 +37,9 @@ class Balls:
     def air(self, index):
         return np.zeros(1, np.float32)
 
+    def shape(self, index):
+        return self.labels[index].shape
+
     def class_counts_of(self, indices):
         return sum(np.bincount(self.labels[i].ravel(), minlength=3) for i in indices)
 

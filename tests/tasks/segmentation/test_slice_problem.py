@@ -174,6 +174,9 @@ class Thin:
     def air(self, index):
         return np.zeros(1, np.float32)
 
+    def shape(self, index):
+        return self.size
+
     def class_counts_of(self, indices):
         return sum(np.bincount(self.label(i).ravel(), minlength=3) for i in indices)
 
