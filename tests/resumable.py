@@ -106,7 +106,7 @@ def make(kind, data):
     """A problem and a function that makes its network; ``data`` is a folder for what lies on disk."""
     if kind == "volumes":
         prepared = sample(data)
-        task = SegmentationTask(prepared.channels, prepared.label_names, (16, 12, 8))  # crops at random
+        task = SegmentationTask(prepared.channels, prepared.label_names, (16, 12, 12))  # crops at random
         return VolumeProblem(prepared, task), lambda: dense(task, 3)
     if kind == "slices":
         problem = make_problem(sample(data), SliceSettings(empty="drop"))
