@@ -229,8 +229,10 @@ def test_a_default_that_nothing_was_better_than_is_nowhere_called_searched(
         contestants = tuple(
             replace(c, title="the default") if c.name == "searched" else c for c in made.contestants
         )
-        page = Page(render_report(replace(made, contestants=contestants, overlays=made.overlays[:1])))
+        text = render_report(replace(made, contestants=contestants, overlays=made.overlays[:1]))
+        page = Page(text)
         assert "searched network" not in page.shown().lower()
+        assert '"Searched' not in text, "in plots"
         assert "The default" in page.shown()
         assert "used −\N{NO-BREAK SPACE}this" in " ".join(page.text)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from netwright.report import formatting
 from netwright.report.sections import Badge
-from netwright.report.summaries import Summary
+from netwright.report.summaries import SEARCHED_TITLE, Summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -62,7 +62,8 @@ def in_order(statuses: Collection[str]) -> list[str]:
 
 def network_title(summary: Summary) -> str:
     """The name of a contestant in a plot."""
-    return "Searched" if summary.searched else formatting.sentence_case(summary.contestant.title)
+    title = summary.contestant.title
+    return "Searched" if title == SEARCHED_TITLE else formatting.sentence_case(title)
 
 
 def words(name: str) -> str:
