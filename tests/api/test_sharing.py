@@ -21,7 +21,7 @@ from netwright.data.splits import Splits
 from netwright.errors import RunError, SettingsError, StudyFinished
 from netwright.execution.resources import default_workers, devices
 from netwright.files import write_json
-from netwright.runs import leases
+from netwright.runs import lease_holder
 from netwright.runs import postgresql as backend
 from netwright.runs.drivers import END
 from netwright.runs.folder import RunFolder, create_run_folder
@@ -31,6 +31,7 @@ from netwright.runs.place import Place, place_of
 from netwright.runs.results import openings_file
 from netwright.runs.shared_trials import make_shared_trials, require_shared_trials
 from netwright.runs.status import read_status
+from netwright.runs.storage import finished_elsewhere
 from netwright.settings import MachineSettings
 from netwright.training.config import TrainingProtocol
 from simulated_race import settings_of
@@ -162,7 +163,7 @@ def test_who_waits_for_the_end_goes_on_once_it_is_made(study: Study, monkeypatch
             looks.append(seconds)
             other.finish()
 
-        monkeypatch.setattr(leases.time, "sleep", finish)
+        monkeypatch.setattr(lease_holder.time, "sleep", finish)
         assert conducted(study.second, []), "it is made"
     assert len(looks) == 1
     assert looks[0] <= 1.0
@@ -217,7 +218,7 @@ def test_more_hours_are_given_wholly_or_not_at_all(
     assert study.first.settings().budget.hours == hours
     with pytest.raises(StudyFinished, match=f"is finished.*netwright resume {study.first.root} --hours MORE"):
         join_study(study.place, study.first.root.with_name("c"))
-    assert backend.finished(study.place) == str(study.first.root)
+    assert finished_elsewhere(study.first) == str(study.first.root)
 
 
 def test_hours_that_another_folder_gave_count_where_more_are_given(study: Study) -> None:

@@ -18,11 +18,11 @@ import pytest
 
 from fault_rounds import Rounds
 from netwright.data.splits import Splits
-from netwright.runs import postgresql as backend
 from netwright.runs.candidates import TrainedCandidate, candidates_of
 from netwright.runs.folder import RunFolder
 from netwright.runs.own_databases import remember_database
 from netwright.runs.place import place_of
+from netwright.runs.storage import finished_elsewhere
 from netwright.runs.trials import load_trials, record_of
 from netwright.searches.race_trials import GONE, UNTIL
 from processes import wait_until
@@ -250,7 +250,7 @@ def test_the_part_of_a_killed_driver_goes_on_in_another_and_the_end_is_made_once
             p.number < max(q.number for q in c.parts) for c in candidates for p in c.parts if p in lost
         )
         assert len((folder.trials / ENDS).read_text().split()) == 1
-        assert backend.finished(place_of(folder)) is not None
+        assert finished_elsewhere(folder) is not None
         require_nothing_left(roots, fleet.sessions, machine)
 
 
@@ -277,5 +277,5 @@ def test_a_driver_that_is_killed_while_it_makes_the_end_leaves_it_to_another(
     for driver in drivers:
         fleet.finish(driver, -signal.SIGKILL)
     assert 1 <= len((folder.trials / ENDS).read_text().split()) <= 2
-    assert backend.finished(place_of(folder)) is not None
+    assert finished_elsewhere(folder) is not None
     require_no_part_twice(folder)

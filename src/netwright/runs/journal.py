@@ -19,7 +19,7 @@ from netwright.runs.drivers import Driver
 from netwright.runs.journal_driver import JournalDriver, SharedJournal, StudyFiles, drivers_in, folder_beside
 from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used, read_beside
 from netwright.runs.kept_run import KeptRun
-from netwright.runs.leases import renewed
+from netwright.runs.lease_holder import renewed
 from netwright.runs.place import Place
 
 SCHEME = "journal"
@@ -70,7 +70,7 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
     files = _registered(place)
     driver = JournalDriver(files, place, folder)
     driver.storage = _opened(place, files, driver)
-    with renewed(driver, place.lease_seconds):
+    with renewed(driver):
         yield driver
 
 
@@ -88,12 +88,6 @@ def itself(place: Place) -> Iterator[RDBStorage]:
     """
     raise StorageInternalError("A journal is read as a whole.")
     yield
-
-
-def finished(place: Place) -> str | None:
-    """The run folder in which the study was finished; None: it is not."""
-    kept = registered_run(place)
-    return None if kept is None else kept.finished
 
 
 def reopen(place: Place, settings: str) -> None:

@@ -1,8 +1,7 @@
 """Drivers that share a study in a journal on a shared disk. Each trial in training is leased to one of them.
 
 The leases are a small file beside the journal, which is read and written under the journal's lock. A lease has its end
-by the clock of the disk, so the drivers' clocks do not matter. All else is as with PostgreSQL, in
-`netwright.runs.leases`.
+by the clock of the disk. What is not the journal's own is in `netwright.runs.lease_holder`.
 """
 
 from __future__ import annotations
@@ -10,32 +9,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import optuna
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from netwright.errors import StorageError
-from netwright.execution.notes import say_once
 from netwright.files import remove_partial, temporary, write_json
-from netwright.runs.drivers import END, TakenUp, new_trial
+from netwright.runs.drivers import END, TakenUp
 from netwright.runs.journal_file import DiskLock, JournalFile, cannot_be_used, read_beside
 from netwright.runs.kept_run import KeptRun
+from netwright.runs.lease_holder import WORKERS, LeaseHolder, Overtaken, lease_of
 from netwright.runs.place import Place
-
-RENEWALS = 4
-_WORKERS = "workers of "
-
-
-class Overtaken(Exception):  # noqa: N818  nothing is wrong
-    """Another driver has made a trial since this one counted them, or makes the end of the run."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +126,7 @@ def folder_beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.netwright")
 
 
-class JournalDriver:
+class JournalDriver(LeaseHolder):
     """One of several drivers of a study.
 
     Args:
@@ -146,29 +135,9 @@ class JournalDriver:
         folder: the run folder of this driver, for messages.
     """
 
-    several = True
-    storage: BaseStorage
-
     def __init__(self, files: StudyFiles, place: Place, folder: str) -> None:
+        super().__init__(place, folder)
         self._files = files
-        self._place = place
-        self._folder = folder
-        self._driver = secrets.token_hex(8)
-        self._words = f"process {os.getpid()} on {socket.gethostname()}, in {folder}"
-        self._known: int | None = None
-
-    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
-        """A new trial, leased while nobody else writes.
-
-        None: there are not ``known`` trials any more, or another driver makes the end.
-        """
-        self._known = known
-        try:
-            return new_trial(study, born)
-        except Overtaken:
-            return None
-        finally:
-            self._known = None
 
     def turn(self) -> AbstractContextManager[None]:
         """Always its own: who was overtaken asks again at once."""
@@ -177,11 +146,11 @@ class JournalDriver:
     def workers(self, own: int) -> int:
         """How many candidates all drivers that live train at once, if this one trains ``own``."""
         with self._changed() as (leases, now):
-            self._take(leases, now, f"{_WORKERS}{self._driver}", words=str(own))
+            self._take(leases, now, f"{WORKERS}{self._driver}", words=str(own))
             alive = [
                 int(lease.words)
                 for what, lease in leases.items()
-                if what.startswith(_WORKERS) and lease.ends >= now
+                if what.startswith(WORKERS) and lease.ends >= now
             ]
         return sum(alive)
 
@@ -203,7 +172,7 @@ class JournalDriver:
             if trials() != self._known or self._ends_elsewhere(leases, now):
                 raise Overtaken
             trial = create()
-            self._take(leases, now, _lease_of(trial))
+            self._take(leases, now, lease_of(trial))
             return trial
 
     def require_mine(self, trial: int) -> None:
@@ -212,7 +181,7 @@ class JournalDriver:
         Raises:
             TakenUp: it has, as this one was away for longer than its lease.
         """
-        lease = self._files.leases().get(_lease_of(trial))
+        lease = self._files.leases().get(lease_of(trial))
         if lease is not None and lease.driver != self._driver:
             raise TakenUp(f"Trial {trial} is that of {lease.words} now.")
 
@@ -221,45 +190,30 @@ class JournalDriver:
         with self._changed() as (leases, now):
             for trial in trials:
                 finished = self.storage.get_trial(trial).state.is_finished()
-                if not finished and self._take(leases, now, _lease_of(trial)):
+                if not finished and self._take(leases, now, lease_of(trial)):
                     return trial
         return None
 
     def holds(self, trial: int) -> bool:
         """Whether a trial is still this driver's. Its lease is renewed."""
         with self._changed() as (leases, now):
-            lease = leases.get(_lease_of(trial))
+            lease = leases.get(lease_of(trial))
             return (
                 lease is not None
                 and lease.driver == self._driver
-                and self._take(leases, now, _lease_of(trial))
+                and self._take(leases, now, lease_of(trial))
             )
 
     def release(self, trial: int) -> None:
         """Ends the lease of a finished trial."""
         with self._changed() as (leases, _):
-            lease = leases.get(_lease_of(trial))
+            lease = leases.get(lease_of(trial))
             if lease is not None and lease.driver == self._driver:
-                del leases[_lease_of(trial)]
+                del leases[lease_of(trial)]
 
-    def reserve(self, what: str) -> str | None:
-        """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
-
-        It waits for a lease to lapse, as that may be of a driver that is gone, unless the end of the run is wanted and
-        it is made. No trial is made at that moment, and nobody makes one after that.
-        """
-        waited = time.monotonic() + self._place.lease_seconds + 1.0
-        while True:
-            with self._changed() as (leases, now):
-                if self._take(leases, now, what):
-                    return None
-                holder = leases[what].words
-            if time.monotonic() > waited or (what == END and self.finished() is not None):
-                return holder
-            say_once(
-                f"Waiting up to {self._place.lease_seconds:.0f} s to see whether {holder}, still works on this."
-            )
-            time.sleep(min(1.0, self._place.lease_seconds / RENEWALS))
+    def _lease_task(self, what: str) -> str | None:
+        with self._changed() as (leases, now):
+            return None if self._take(leases, now, what) else leases[what].words
 
     def ends_elsewhere(self) -> bool:
         """Whether another driver makes the end of the run now, or it is made."""
@@ -358,10 +312,6 @@ class SharedJournal(JournalStorage):
             if self._driver is not None and state.is_finished():
                 self._driver.require_mine(trial_id)
             return super().set_trial_state_values(trial_id, state, values)
-
-
-def _lease_of(trial: int) -> str:
-    return f"trial {trial}"
 
 
 def drivers_in(files: StudyFiles) -> tuple[str, ...]:

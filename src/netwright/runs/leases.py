@@ -1,31 +1,22 @@
 """Drivers that share a study in a PostgreSQL database. Each trial in training is leased to one of them.
 
-A lease is a row with its end by the clock of the database, so the drivers' clocks do not matter. A thread renews the
-leases of this process. Those of a process that was killed, or that has lost the network, lapse, and the first driver
-that looks takes its trials up.
+A lease is a row with its end by the clock of the database. What is not PostgreSQL's own is in
+`netwright.runs.lease_holder`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import socket
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
-import optuna
-from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from netwright.execution.notes import say_once
-from netwright.runs.drivers import END, TakenUp, new_trial
+from netwright.runs.drivers import END, TakenUp
+from netwright.runs.lease_holder import WORKERS, LeaseHolder, Overtaken, lease_of
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import persistently
 
@@ -41,10 +32,6 @@ CREATE TABLE IF NOT EXISTS netwright_runs (
 """,
 )
 """What is stored beside Optuna's tables: the leases; the settings and parts of a run, and the folder where it ended."""
-LEAVING_SECONDS = 5.0
-"""How long a renewal that has begun is waited for in the end. The server may be away."""
-RENEWALS = 4
-"""A lease is renewed so many times before it would end."""
 TURN_SECONDS, LONGEST_TURN = 20.0, 60.0
 """How long a driver waits for its turn to make a trial, and after how long the server ends one of a driver that was cut
 off."""
@@ -73,10 +60,9 @@ _HOLD = (
 _RENEW = f"UPDATE netwright_leases SET ends = {_ENDS} WHERE study = :study AND driver = :driver"
 _HOLDER_NOW = "SELECT driver, words FROM netwright_leases WHERE study = :study AND what = :what FOR SHARE"
 _HOLDER = "SELECT words FROM netwright_leases WHERE study = :study AND what = :what"
-_WORKERS = "workers of "
 _ALL_WORKERS = (
     "SELECT sum(CAST(words AS integer)) FROM netwright_leases "
-    f"WHERE study = :study AND what LIKE '{_WORKERS}%' AND ends >= now()"
+    f"WHERE study = :study AND what LIKE '{WORKERS}%' AND ends >= now()"
 )
 _RELEASE = "DELETE FROM netwright_leases WHERE study = :study AND what = :what AND driver = :driver"
 _LEAVE = "DELETE FROM netwright_leases WHERE study = :study AND driver = :driver"
@@ -93,11 +79,7 @@ _DRIVERS = (
 )
 
 
-class _Overtaken(Exception):  # noqa: N818  nothing is wrong
-    """Another driver has made a trial since this one counted them, or makes the end of the run."""
-
-
-class LeasingDriver:
+class LeasingDriver(LeaseHolder):
     """One of several drivers of a study. Use `driving`.
 
     Args:
@@ -106,34 +88,17 @@ class LeasingDriver:
         folder: the run folder of this driver, for messages.
     """
 
-    several = True
-    storage: BaseStorage
-
     def __init__(self, engine: Engine, place: Place, folder: str) -> None:
+        super().__init__(place, folder)
         self._engine = engine
-        self._place = place
-        self._known: int | None = None
         self._turn: Connection | None = None
         self._values = {
             "study": place.study,
-            "driver": secrets.token_hex(8),
-            "words": f"process {os.getpid()} on {socket.gethostname()}, in {folder}",
+            "driver": self._driver,
+            "words": self._words,
             "folder": folder,
             "seconds": place.lease_seconds,
         }
-
-    def ask(self, study: optuna.Study, known: int, born: FrozenTrial | None = None) -> optuna.Trial | None:
-        """A new trial, leased in the transaction that makes it.
-
-        None: there are not ``known`` trials any more, or another driver makes the end.
-        """
-        self._known = known
-        try:
-            return new_trial(study, born)
-        except _Overtaken:
-            return None
-        finally:
-            self._known = None
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -160,7 +125,7 @@ class LeasingDriver:
 
     def workers(self, own: int) -> int:
         """How many candidates all drivers that live train at once, if this one trains ``own``."""
-        lease = f"{_WORKERS}{self._values['driver']}"
+        lease = f"{WORKERS}{self._driver}"
         self._scalar(_TAKE, wanted=[lease], words=str(own))
         return int(self._scalar(_ALL_WORKERS) or own)
 
@@ -171,9 +136,9 @@ class LeasingDriver:
         """
         if self._known is None:
             return
-        values = {**self._values, "what": END, "wanted": [_lease_of(int(trial.trial_id))]}
+        values = {**self._values, "what": END, "wanted": [lease_of(int(trial.trial_id))]}
         if trial.number != self._known or session.execute(text(_ENDS_ELSEWHERE), values).first() is not None:
-            raise _Overtaken
+            raise Overtaken
         session.execute(text(_TAKE), values)
 
     def on_end(self, session: Session, trial: int) -> None:
@@ -182,7 +147,7 @@ class LeasingDriver:
         Raises:
             TakenUp: another driver has it, as this one was away for longer than its lease.
         """
-        values = {**self._values, "what": _lease_of(trial)}
+        values = {**self._values, "what": lease_of(trial)}
         driver, words = session.execute(text(_HOLDER_NOW), values).first() or (values["driver"], "")
         if driver != values["driver"]:
             raise TakenUp(f"Trial {trial} is that of {words} now.")
@@ -192,7 +157,7 @@ class LeasingDriver:
 
         None, too, where it was finished since the caller looked: a finished trial has no lease either.
         """
-        leases = {_lease_of(trial): trial for trial in trials}
+        leases = {lease_of(trial): trial for trial in trials}
         taken = self._taken(list(leases)) if leases else None
         if taken is None:
             return None
@@ -203,32 +168,15 @@ class LeasingDriver:
 
     def holds(self, trial: int) -> bool:
         """Whether a trial is still this driver's. Its lease is renewed."""
-        return self._execute(_HOLD, what=_lease_of(trial)) == 1
+        return self._execute(_HOLD, what=lease_of(trial)) == 1
 
     def release(self, trial: int) -> None:
         """Ends the lease of a finished trial."""
-        self._execute(_RELEASE, what=_lease_of(trial))
+        self._execute(_RELEASE, what=lease_of(trial))
 
-    def reserve(self, what: str) -> str | None:
-        """Leases a task that only one driver may do; None if it is this driver's now, else whose it is.
-
-        It waits for a lease to lapse, as that may be of a driver that is gone, unless the end of the run is wanted and
-        it is made. No trial is made at that moment: who makes the end sees all that were made before it was its task,
-        and no driver makes one after that.
-        """
-        waited = time.monotonic() + self._place.lease_seconds + 1.0
-        while self._scalar(_STUDY, _TAKE, wanted=[what]) is None:
-            holder = self._holder(what)
-            if time.monotonic() > waited or (what == END and self.finished() is not None):
-                return holder
-            say_once(
-                f"Waiting up to {self._place.lease_seconds:.0f} s to see whether {holder}, still works on this."
-            )
-            time.sleep(min(1.0, self._place.lease_seconds / RENEWALS))
-        return None
-
-    def _holder(self, what: str) -> str:
-        """Who has a lease, in words."""
+    def _lease_task(self, what: str) -> str | None:
+        if self._scalar(_STUDY, _TAKE, wanted=[what]) is not None:
+            return None
         return self._scalar(_HOLDER, what=what) or "another process"
 
     def ends_elsewhere(self) -> bool:
@@ -256,7 +204,7 @@ class LeasingDriver:
     def enter(self) -> None:
         """Makes this driver known, and removes what drivers have left that were killed long ago."""
         self._execute(_TIDY)
-        self._taken([str(self._values["driver"])])
+        self._taken([self._driver])
 
     @property
     def _server(self) -> str:
@@ -284,48 +232,6 @@ class LeasingDriver:
                 return connection.execute(text(query), {**self._values, **values}).rowcount
 
         return persistently(execute, self._server)
-
-
-def _lease_of(trial: int) -> str:
-    return f"trial {trial}"
-
-
-class Renewing(Protocol):
-    """A driver with leases. None of these raises an error where the storage is away, but `enter`."""
-
-    def enter(self) -> None:
-        """Makes it known."""
-
-    def renew(self) -> None:
-        """Renews its leases."""
-
-    def leave(self) -> None:
-        """Ends its leases."""
-
-
-@contextlib.contextmanager
-def renewed(driver: Renewing, seconds: float) -> Iterator[None]:
-    """Within it, the leases of a driver are renewed by a thread. They end with it.
-
-    Args:
-        driver: whose leases.
-        seconds: how long a lease lasts.
-    """
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(seconds / RENEWALS):
-            driver.renew()
-
-    thread = threading.Thread(target=renew, name="netwright-leases", daemon=True)
-    driver.enter()
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join(LEAVING_SECONDS)
-        driver.leave()
 
 
 def drivers_of(connection: Connection, place: Place) -> tuple[str, ...]:

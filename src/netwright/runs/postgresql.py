@@ -19,7 +19,8 @@ from netwright.errors import SettingsError, StorageError, first_line
 from netwright.runs import leases
 from netwright.runs.drivers import Driver
 from netwright.runs.kept_run import KeptRun
-from netwright.runs.leases import LeasingDriver, drivers_of, renewed
+from netwright.runs.lease_holder import renewed
+from netwright.runs.leases import LeasingDriver, drivers_of
 from netwright.runs.place import Place
 from netwright.runs.reconnecting import FULL, ROOM_SECONDS, ReconnectingStorage, server_full, tried_while
 
@@ -105,7 +106,7 @@ def driving(place: Place, folder: str) -> Iterator[Driver]:
     driver = LeasingDriver(_engine(place), place, folder)
     driver.storage = storage = _opened(place, driver)
     try:
-        with renewed(driver, place.lease_seconds):
+        with renewed(driver):
             yield driver
     finally:
         storage.engine.dispose()
@@ -119,16 +120,6 @@ def drivers(place: Place) -> tuple[str, ...]:
     """
     with _explained(place), _connected(place) as connection:
         return drivers_of(connection, place)
-
-
-def finished(place: Place) -> str | None:
-    """The run folder in which the study was finished; None: it is not.
-
-    Raises:
-        StorageError: the database cannot be reached or read.
-    """
-    kept = registered_run(place)
-    return None if kept is None else kept.finished
 
 
 def reopen(place: Place, settings: str) -> None:

@@ -62,11 +62,6 @@ def drivers(place: Place) -> tuple[str, ...]:
     return ()
 
 
-def finished(place: Place) -> str | None:
-    """None: the run folder itself says so."""
-    return None
-
-
 def reopen(place: Place, settings: str) -> None:
     """Nothing to do: only the run folder has its settings."""
 

@@ -36,9 +36,6 @@ class Backend(Protocol):
     def itself(self, place: Place) -> contextlib.AbstractContextManager[RDBStorage]:
         """The storage itself, for a few questions that read little. Readers need no permission to write."""
 
-    def finished(self, place: Place) -> str | None:
-        """The run folder in which the run was finished, as far as the database knows; None: it is not."""
-
     def reopen(self, place: Place, settings: str) -> None:
         """Notes that the run goes on, with other settings: the text of ``run.yaml``."""
 
@@ -139,8 +136,7 @@ def finished_elsewhere(folder: RunFolder) -> str | None:
     Raises:
         StorageError: its server cannot be used.
     """
-    place = place_of(folder)
-    return backend(place).finished(place)
+    return _finished(place_of(folder))
 
 
 def reopen(folder: RunFolder, settings: str) -> None:
@@ -166,7 +162,13 @@ def reopened_elsewhere(folder: RunFolder) -> bool:
     place = place_of(folder)
     if place.url.startswith(SQLITE):
         return False
-    return backend(place).exists(place) and backend(place).finished(place) is None
+    return backend(place).exists(place) and _finished(place) is None
+
+
+def _finished(place: Place) -> str | None:
+    """The folder in which a study that several may share was finished."""
+    kept = None if place.url.startswith(SQLITE) else shared_backend(place.url).registered_run(place)
+    return None if kept is None else kept.finished
 
 
 def reading_storage(folder: RunFolder) -> contextlib.AbstractContextManager[BaseStorage]:
